@@ -1,0 +1,113 @@
+//! What `stat` and `list` say about one entry.
+
+use std::time::SystemTime;
+
+use rustix::{fs::FileType, io::Errno};
+
+use super::{
+    error::FilesError,
+    facts::Facts,
+    jail::Jail,
+    path::RelativePath,
+    version::Version,
+    walk::{Last, Place},
+};
+
+/// What sort of thing an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Directory,
+    Symlink,
+    /// A pipe, socket or device: listed, never opened.
+    Other,
+}
+
+/// One entry of the tree. `size`, `modified`, `mode` and `links` are those of what reading it would give: of the target
+/// where a link stays inside the root, of the link itself where it leads out or nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub path: RelativePath,
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    pub modified: SystemTime,
+    /// Permission bits.
+    pub mode: u32,
+    /// Hard links.
+    pub links: u64,
+    pub symlink: Option<Symlink>,
+    /// Given by `stat`; none in listings, which would have to read every file.
+    pub version: Option<Version>,
+}
+
+/// Where a symbolic link leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Symlink {
+    /// As written in the link; none when that is not UTF-8, or leads out of the root and is nobody's business.
+    pub target: Option<String>,
+    /// What it leads to; none when it leads out or nowhere.
+    pub target_kind: Option<Kind>,
+    /// It leaves the root and will not be followed.
+    pub link_outside: bool,
+}
+
+impl From<FileType> for Kind {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Symlink,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Everything about one path, its version included.
+pub(super) fn stat(jail: &Jail, path: &RelativePath) -> Result<Entry, FilesError> {
+    let fail = |errno| FilesError::from_errno("look at", path, errno);
+    let Some(place) = jail.place(path, Last::Keep).map_err(fail)? else {
+        let facts = jail.facts(path).map_err(fail)?;
+        return Ok(Entry { version: Some(Version::of_facts(&facts)), ..plain(path, &facts) });
+    };
+    let facts = Facts::at(&place.parent, &place.name).map_err(fail)?;
+    let entry = describe(jail, path, &place, &facts);
+    let is_file = [Some(entry.kind), entry.symlink.as_ref().and_then(|link| link.target_kind)].contains(&Some(Kind::File));
+    let version = if is_file {
+        let (file, facts) = jail.open_file(path).map_err(fail)?;
+        Version::of_file(&file, &facts).map_err(|error| FilesError::from_io("read", path, error))?.0
+    } else {
+        Version::of_facts(&facts)
+    };
+    Ok(Entry { version: Some(version), ..entry })
+}
+
+/// An entry as its directory shows it, without a version; `facts` are of the entry itself.
+pub(super) fn describe(jail: &Jail, path: &RelativePath, place: &Place, facts: &Facts) -> Entry {
+    if facts.kind != FileType::Symlink {
+        return plain(path, facts);
+    }
+    let target = rustix::fs::readlinkat(&place.parent, place.name.as_str(), Vec::new());
+    let target = target.ok().and_then(|target| target.into_string().ok());
+    let reached = jail.facts(path);
+    let link_outside = matches!(reached, Err(Errno::XDEV));
+    let symlink = Symlink {
+        target: target.filter(|_| !link_outside),
+        target_kind: reached.ok().map(|facts| facts.kind.into()),
+        link_outside,
+    };
+    Entry { kind: Kind::Symlink, symlink: Some(symlink), ..plain(path, &reached.unwrap_or(*facts)) }
+}
+
+fn plain(path: &RelativePath, facts: &Facts) -> Entry {
+    Entry {
+        path: path.clone(),
+        kind: facts.kind.into(),
+        size: facts.size,
+        modified: facts.modified(),
+        mode: facts.mode,
+        links: facts.nlink,
+        symlink: None,
+        version: None,
+    }
+}

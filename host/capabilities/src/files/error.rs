@@ -1,0 +1,121 @@
+//! What can go wrong with a file, and how a caller sees it. Messages name relative paths only.
+
+use std::{io, sync::Arc};
+
+use midplane_model::{ErrorCode, Fault};
+use rustix::io::Errno;
+
+use super::{path::RelativePath, version::Version};
+
+/// A failed operation on a file.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    #[error("{path}: no such file or directory")]
+    NotFound { path: Arc<str> },
+    #[error("{path} exists already")]
+    AlreadyExists { path: Arc<str> },
+    #[error("{path} lies outside of the workspace")]
+    OutsideRoot { path: Arc<str> },
+    #[error("the path {path} {problem}")]
+    InvalidPath { path: Arc<str>, problem: &'static str },
+    #[error("{path} {problem}")]
+    WrongType { path: Arc<str>, problem: &'static str },
+    /// `current` is the version to merge with; none when there is no file any more.
+    #[error("{path} is no longer the version that was read; read it again and merge")]
+    Stale { path: Arc<str>, current: Option<Version> },
+    #[error("{path}: more than {limit_bytes} bytes at once; use a range or a stream")]
+    TooLarge { path: Arc<str>, limit_bytes: u64 },
+    #[error("{path}: no space left on the device")]
+    NoSpace { path: Arc<str> },
+    #[error("{path}: permission denied")]
+    Denied { path: Arc<str> },
+    #[error("{path} cannot be moved to another file system; copy and delete it")]
+    OtherFileSystem { path: Arc<str> },
+    #[error("the workspace is closing")]
+    Closed,
+    #[error("cannot open the workspace")]
+    OpenRoot {
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot {action} {path}")]
+    Io {
+        action: &'static str,
+        path: Arc<str>,
+        #[source]
+        source: io::Error,
+    },
+    /// The blocking task panicked or the runtime went away.
+    #[error("the work on the file was interrupted")]
+    Interrupted,
+}
+
+/// The path as messages show it.
+pub(super) fn shown(path: &RelativePath) -> Arc<str> {
+    path.to_string().into()
+}
+
+impl FilesError {
+    /// What the kernel said while we tried to `action` (`"read"`, `"list"`) the path.
+    pub(super) fn from_errno(action: &'static str, path: &RelativePath, errno: Errno) -> Self {
+        let path = shown(path);
+        match errno {
+            Errno::NOENT => Self::NotFound { path },
+            Errno::EXIST => Self::AlreadyExists { path },
+            // The jail's answer to a path that leaves the root; renames look at theirs before.
+            Errno::XDEV => Self::OutsideRoot { path },
+            Errno::LOOP => Self::WrongType { path, problem: "is a link that cannot be followed" },
+            Errno::ISDIR => Self::WrongType { path, problem: "is a directory" },
+            Errno::NOTDIR => Self::WrongType { path, problem: "is not a directory" },
+            Errno::NOTEMPTY => Self::WrongType { path, problem: "is not empty" },
+            Errno::BUSY => Self::WrongType { path, problem: "is in use by the system" },
+            Errno::NXIO => Self::WrongType { path, problem: "is not a regular file" },
+            Errno::NAMETOOLONG => Self::InvalidPath { path, problem: "is too long" },
+            Errno::NOSPC | Errno::DQUOT => Self::NoSpace { path },
+            Errno::ACCESS | Errno::PERM | Errno::ROFS => Self::Denied { path },
+            errno => Self::Io { action, path, source: errno.into() },
+        }
+    }
+
+    /// As [`FilesError::from_errno`], for calls of the standard library.
+    pub(super) fn from_io(action: &'static str, path: &RelativePath, error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(errno) => Self::from_errno(action, path, errno),
+            None => Self::Io { action, path: shown(path), source: error },
+        }
+    }
+
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::AlreadyExists { .. } => ErrorCode::AlreadyExists,
+            Self::OutsideRoot { .. } => ErrorCode::OutsideRoot,
+            Self::InvalidPath { .. } => ErrorCode::InvalidParams,
+            Self::WrongType { .. } => ErrorCode::Conflict,
+            Self::Stale { .. } => ErrorCode::PreconditionFailed,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::NoSpace { .. } => ErrorCode::NoSpace,
+            Self::Denied { .. } => ErrorCode::Forbidden,
+            Self::OtherFileSystem { .. } => ErrorCode::NotSupported,
+            Self::Closed => ErrorCode::Unavailable,
+            Self::OpenRoot { .. } | Self::Io { .. } | Self::Interrupted => ErrorCode::Internal,
+        }
+    }
+}
+
+impl From<FilesError> for Fault {
+    /// The one place where a cause goes to the log and a code to the caller.
+    fn from(error: FilesError) -> Self {
+        if error.code() == ErrorCode::Internal {
+            tracing::error!(error = &error as &dyn std::error::Error, "file operation failed");
+            return Fault::internal();
+        }
+        let fault = Fault::new(error.code(), error.to_string());
+        match error {
+            FilesError::Stale { current, .. } => fault.with("current_version", current.as_ref().map(Version::as_str)),
+            FilesError::TooLarge { limit_bytes, .. } => fault.with("limit_bytes", limit_bytes),
+            FilesError::InvalidPath { .. } => fault.with("path", "params.path"),
+            _ => fault,
+        }
+    }
+}

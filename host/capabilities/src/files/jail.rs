@@ -1,0 +1,125 @@
+//! The jail: every path is resolved by the kernel, from the descriptor of the root, and cannot leave it.
+//!
+//! Opening for reading uses `openat2` with `RESOLVE_BENEATH`, where the kernel has it and lets us; a change of the tree
+//! during the resolution cannot trick it. Elsewhere, and for changes (which must know the real directory and name that
+//! they work on), [`walk`](super::walk) goes component by component. Links that are absolute count as leaving the root,
+//! wherever they point: that is the rule of `RESOLVE_BENEATH`.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+
+use super::{
+    facts::Facts,
+    path::RelativePath,
+    walk::{self, Last, Place},
+};
+
+/// The root directory, held open: renaming it or replacing its path does not change which tree is served.
+pub(crate) struct Jail {
+    root: OwnedFd,
+    /// Whether `openat2` works here. Asked once: seccomp filters answer EPERM, which later could mean anything.
+    beneath: bool,
+}
+
+impl Jail {
+    pub fn open(root: &Path) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(root, flags, Mode::empty())?;
+        let beneath = open_beneath(root.as_fd(), ".", OFlags::RDONLY | OFlags::DIRECTORY).is_ok();
+        Ok(Self { root, beneath })
+    }
+
+    /// The same root without `openat2`, to try the fall-back on a kernel that does not need it.
+    #[cfg(test)]
+    pub fn without_openat2(mut self) -> Self {
+        self.beneath = false;
+        self
+    }
+
+    /// Opens something that exists, following links inside the root; `EXDEV` for a path that leaves it.
+    pub fn open_existing(&self, path: &RelativePath, flags: OFlags) -> Result<OwnedFd, Errno> {
+        if path.is_root() {
+            let flags = flags | OFlags::CLOEXEC;
+            return rustix::fs::openat(&self.root, ".", flags, Mode::empty());
+        }
+        if self.beneath {
+            return open_beneath(self.root.as_fd(), path.as_str(), flags);
+        }
+        match self.place(path, Last::Follow)? {
+            Some(place) => place.open(flags),
+            None => self.open_existing(&RelativePath::root(), flags),
+        }
+    }
+
+    /// Opens a regular file for reading; `EISDIR` or `ENXIO` for anything else. Never waits for the writer of a pipe.
+    pub fn open_file(&self, path: &RelativePath) -> Result<(File, Facts), Errno> {
+        regular(self.open_existing(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?)
+    }
+
+    /// Facts of what the path leads to, following links inside the root, without opening it.
+    pub fn facts(&self, path: &RelativePath) -> Result<Facts, Errno> {
+        #[cfg(target_os = "linux")]
+        if self.beneath {
+            return Facts::of(self.open_existing(path, OFlags::PATH)?);
+        }
+        match self.place(path, Last::Follow)? {
+            Some(place) => Facts::at(&place.parent, &place.name),
+            None => Facts::of(&self.root),
+        }
+    }
+
+    /// Facts of the entry itself: a link in the last place stays a link.
+    pub fn entry_facts(&self, path: &RelativePath) -> Result<Facts, Errno> {
+        match path.parent() {
+            Some(parent) => Facts::at(self.open_existing(&parent, walk::DIRECTORY)?, path.name()),
+            None => Facts::of(&self.root),
+        }
+    }
+
+    /// The real directory and name that a path stands for; none for the root itself.
+    pub fn place(&self, path: &RelativePath, last: Last) -> Result<Option<Place>, Errno> {
+        walk::place(self.root.as_fd(), path, last)
+    }
+}
+
+/// Insists on a regular file.
+pub(crate) fn regular(fd: OwnedFd) -> Result<(File, Facts), Errno> {
+    let facts = Facts::of(&fd)?;
+    if facts.is_dir() {
+        return Err(Errno::ISDIR);
+    }
+    if !facts.is_file() {
+        return Err(Errno::NXIO);
+    }
+    Ok((File::from(fd), facts))
+}
+
+#[cfg(target_os = "linux")]
+fn open_beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    use rustix::fs::ResolveFlags;
+
+    /// A `..` that races with a rename anywhere on the system makes the kernel give up with EAGAIN; it hardly ever
+    /// does so twice.
+    const ATTEMPTS_MAX: u32 = 64;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    for _ in 1..ATTEMPTS_MAX {
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) => {}
+            result => return result,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_beneath(_: BorrowedFd<'_>, _: &str, _: OFlags) -> Result<OwnedFd, Errno> {
+    Err(Errno::NOSYS)
+}

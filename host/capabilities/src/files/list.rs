@@ -1,0 +1,129 @@
+//! Listing a directory, some levels deep, in pages that do not shift when the tree changes between them.
+
+use std::os::fd::OwnedFd;
+
+use midplane_model::limits::{LIST_DEPTH_MAX, LIST_ENTRIES_MAX};
+use rustix::{
+    fs::{Dir, FileType, OFlags},
+    io::Errno,
+};
+
+use super::{
+    entry::{self, Entry},
+    error::FilesError,
+    facts::Facts,
+    jail::Jail,
+    path::RelativePath,
+    replace::is_temporary,
+    walk::Place,
+};
+
+/// What to list.
+#[derive(Debug, Clone)]
+pub struct ListOptions {
+    /// Levels; 1 is the directory's own entries. At most `LIST_DEPTH_MAX`.
+    pub depth: usize,
+    /// Entries of a page. At most `LIST_ENTRIES_MAX`.
+    pub limit: usize,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Also names that begin with a dot.
+    pub hidden: bool,
+}
+
+impl Default for ListOptions {
+    fn default() -> Self {
+        Self { depth: 1, limit: LIST_ENTRIES_MAX, cursor: None, hidden: false }
+    }
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// In byte order of their names, each directory right before its content.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins; none on the last page. Opaque.
+    pub next_cursor: Option<String>,
+    /// Entries left out because their names are not UTF-8, so that no path could name them.
+    pub unnameable: usize,
+}
+
+pub(super) fn list(jail: &Jail, path: &RelativePath, options: &ListOptions) -> Result<Listing, FilesError> {
+    let fail = |errno| FilesError::from_errno("list", path, errno);
+    // The cursor is the path of the last entry: whatever comes and goes, "after this name" stays where it is.
+    let after = options.cursor.as_deref().map(RelativePath::parse).transpose()?;
+    let limit = options.limit.clamp(1, LIST_ENTRIES_MAX);
+    let directory = jail.open_existing(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(fail)?;
+    let listing = Listing { entries: Vec::new(), next_cursor: None, unnameable: 0 };
+    let mut page = Page { jail, after, limit, hidden: options.hidden, listing };
+    page.fill(directory, path, options.depth.clamp(1, LIST_DEPTH_MAX)).map_err(fail)?;
+    Ok(page.listing)
+}
+
+struct Page<'a> {
+    jail: &'a Jail,
+    after: Option<RelativePath>,
+    limit: usize,
+    hidden: bool,
+    listing: Listing,
+}
+
+impl Page<'_> {
+    /// Adds the entries of one directory and what is below; false once the page is full.
+    fn fill(&mut self, directory: OwnedFd, path: &RelativePath, depth: usize) -> Result<bool, Errno> {
+        let (names, unnameable) = names(&directory)?;
+        self.listing.unnameable += unnameable;
+        let mut place = Place { parent: directory, name: String::new(), path: path.clone() };
+        for name in names.into_iter().filter(|name| self.hidden || !name.starts_with('.')) {
+            let child = path.join(&name);
+            let is_new = self.after.as_ref().is_none_or(|after| child > *after);
+            let is_above_cursor = self.after.as_ref().is_some_and(|after| after.is_within(&child));
+            if !is_new && !is_above_cursor {
+                continue;
+            }
+            place.name = name;
+            // It may have gone since the directory was read; then it is not listed.
+            let Ok(facts) = Facts::at(&place.parent, &place.name) else { continue };
+            if is_new && !self.add(&child, &place, &facts) {
+                return Ok(false);
+            }
+            if depth > 1 && facts.kind == FileType::Directory && !self.enter(&place, &child, depth - 1)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, path: &RelativePath, place: &Place, facts: &Facts) -> bool {
+        if self.listing.entries.len() == self.limit {
+            self.listing.next_cursor = self.listing.entries.last().map(|last| last.path.as_str().to_owned());
+            return false;
+        }
+        self.listing.entries.push(entry::describe(self.jail, path, place, facts));
+        true
+    }
+
+    /// A directory that cannot be opened is listed without its content.
+    fn enter(&mut self, place: &Place, path: &RelativePath, depth: usize) -> Result<bool, Errno> {
+        match place.open(OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(directory) => self.fill(directory, path, depth),
+            Err(_) => Ok(true),
+        }
+    }
+}
+
+/// The names in a directory, sorted, without our temporary files; and how many are not UTF-8.
+pub(crate) fn names(directory: &OwnedFd) -> Result<(Vec<String>, usize), Errno> {
+    let mut names = Vec::new();
+    let mut unnameable = 0;
+    for entry in Dir::read_from(directory)? {
+        match entry?.file_name().to_str() {
+            Ok("." | "..") => {}
+            Ok(name) if is_temporary(name) => {}
+            Ok(name) => names.push(name.to_owned()),
+            Err(_) => unnameable += 1,
+        }
+    }
+    names.sort_unstable();
+    Ok((names, unnameable))
+}

@@ -1,0 +1,124 @@
+//! Resolution component by component, without ever letting the kernel follow a link.
+//!
+//! Each directory is opened from the one before with `O_NOFOLLOW`; links are read and spliced into what is left to walk;
+//! `..` goes back to the descriptor we came from. So a directory that is swapped for a link during the walk is an error,
+//! never a way out. The walk also learns the real path, which is what the write queue and the watcher go by.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+
+use super::path::RelativePath;
+
+/// Links on one path, as in Linux.
+const LINKS_MAX: usize = 40;
+
+/// How directories are opened that are only a step on the way: with `O_PATH` search permission is enough.
+#[cfg(target_os = "linux")]
+pub(super) const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+#[cfg(not(target_os = "linux"))]
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+
+/// What to do with a link in the last place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// Go where it points: reading and writing.
+    Follow,
+    /// The link itself: moving and deleting.
+    Keep,
+}
+
+/// An entry, which need not exist, in a directory that does.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub parent: OwnedFd,
+    pub name: String,
+    /// The real path, free of links (but for the last segment with [`Last::Keep`]).
+    pub path: RelativePath,
+}
+
+impl Place {
+    /// Opens the entry; a link, which can only have appeared since the walk, is `ELOOP`.
+    pub fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
+        rustix::fs::openat(&self.parent, self.name.as_str(), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    }
+}
+
+/// Walks from `root`; none when the path leads to the root itself, `EXDEV` when it leads out.
+pub(super) fn place(root: BorrowedFd<'_>, path: &RelativePath, last: Last) -> Result<Option<Place>, Errno> {
+    let mut walk = Walk { root, trail: Vec::new(), ahead: path.segments().rev().map(str::to_owned).collect(), links: 0 };
+    while let Some(name) = walk.ahead.pop() {
+        if name == ".." {
+            // Up from the root is out.
+            walk.trail.pop().ok_or(Errno::XDEV)?;
+            continue;
+        }
+        let is_last = walk.ahead.is_empty();
+        if (!is_last || last == Last::Follow) && walk.follow(&name)? {
+            continue;
+        }
+        if is_last {
+            return walk.arrive(name).map(Some);
+        }
+        walk.descend(name)?;
+    }
+    // A link ended in `..`: the place is the directory that we stand in.
+    match walk.trail.pop() {
+        Some((name, _)) => walk.arrive(name).map(Some),
+        None => Ok(None),
+    }
+}
+
+struct Walk<'a> {
+    root: BorrowedFd<'a>,
+    /// The directories walked through, by name.
+    trail: Vec<(String, OwnedFd)>,
+    /// The names still to walk, the next one last.
+    ahead: Vec<String>,
+    links: usize,
+}
+
+impl Walk<'_> {
+    fn here(&self) -> BorrowedFd<'_> {
+        self.trail.last().map_or(self.root, |(_, fd)| fd.as_fd())
+    }
+
+    /// If `name` is a link, puts where it leads in front of what is ahead.
+    fn follow(&mut self, name: &str) -> Result<bool, Errno> {
+        let target = match rustix::fs::readlinkat(self.here(), name, Vec::new()) {
+            Ok(target) => target.into_string().map_err(|_| Errno::ILSEQ)?,
+            // Not a link, or nothing at all: the caller may want to create it.
+            Err(Errno::INVAL | Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(errno),
+        };
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(Errno::LOOP);
+        }
+        if target.starts_with('/') {
+            return Err(Errno::XDEV);
+        }
+        self.ahead.extend(target.split('/').rev().filter(|segment| !matches!(*segment, "" | ".")).map(str::to_owned));
+        Ok(true)
+    }
+
+    fn descend(&mut self, name: String) -> Result<(), Errno> {
+        let flags = DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(self.here(), name.as_str(), flags, Mode::empty())?;
+        self.trail.push((name, fd));
+        Ok(())
+    }
+
+    fn arrive(mut self, name: String) -> Result<Place, Errno> {
+        let names = self.trail.iter().map(|(name, _)| name.as_str());
+        let path = names.fold(RelativePath::root(), |path, name| path.join(name)).join(&name);
+        let parent = match self.trail.pop() {
+            Some((_, fd)) => fd,
+            None => self.root.try_clone_to_owned().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?,
+        };
+        Ok(Place { parent, name, path })
+    }
+}

@@ -1,0 +1,154 @@
+//! One plugin's view of the store.
+
+use std::sync::Arc;
+
+use midplane_model::{
+    PluginName,
+    limits::{STORAGE_KEY_BYTES_MAX, STORAGE_KEYS_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_VALUE_BYTES_MAX},
+};
+
+use super::{Shared, error::StorageError, queue::Write, table};
+
+/// The keys of one plugin; cheap to clone. Keys are UTF-8 up to `STORAGE_KEY_BYTES_MAX`, values bytes up to
+/// `STORAGE_VALUE_BYTES_MAX`.
+///
+/// Reads run on the blocking pool although a cached one takes microseconds: a value may have 16 MiB and be on a cold
+/// disk, and a runtime worker that waits for a disk delays every socket it serves.
+///
+/// Writes wait while the queue is full. Dropping a write's future before it is queued cancels it; after that it may
+/// still be committed.
+#[derive(Clone)]
+pub struct Namespace {
+    shared: Arc<Shared>,
+    plugin: Arc<str>,
+}
+
+/// One step of an atomic batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    Set { key: String, value: Vec<u8> },
+    Delete { key: String },
+}
+
+impl Op {
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Set { key, .. } | Self::Delete { key } => key,
+        }
+    }
+
+    fn value(&self) -> &[u8] {
+        match self {
+            Self::Set { value, .. } => value,
+            Self::Delete { .. } => &[],
+        }
+    }
+}
+
+impl Namespace {
+    pub(super) fn new(shared: Arc<Shared>, plugin: &PluginName) -> Self {
+        Self { shared, plugin: plugin.as_str().into() }
+    }
+
+    /// The value of `key` in the newest committed state.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`] for the key, [`StorageError::Read`].
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        check_key(key)?;
+        let key = key.to_owned();
+        self.read(move |shared, plugin| table::get(&shared.database, plugin, &key)).await
+    }
+
+    /// Up to `limit` (at most `STORAGE_KEYS_MAX`) keys with `prefix`, in byte order, beginning after the key `after`.
+    /// To page, pass the last key of the page before; keys that come and go in between do not shift the rest.
+    ///
+    /// # Errors
+    /// [`StorageError::Read`].
+    pub async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StorageError> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        let limit = limit.min(STORAGE_KEYS_MAX);
+        self.read(move |shared, plugin| table::list(&shared.database, plugin, &prefix, after.as_deref(), limit)).await
+    }
+
+    /// Stores `value`; durable when this resolves.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`], [`StorageError::Write`], [`StorageError::Closed`].
+    pub async fn set(&self, key: &str, value: Vec<u8>) -> Result<(), StorageError> {
+        self.batch(vec![Op::Set { key: key.to_owned(), value }]).await
+    }
+
+    /// Removes `key`; false when it was not there.
+    ///
+    /// # Errors
+    /// As [`Namespace::set`].
+    pub async fn delete(&self, key: &str) -> Result<bool, StorageError> {
+        check_key(key)?;
+        self.write(Write::Apply(vec![Op::Delete { key: key.to_owned() }]), key.len()).await
+    }
+
+    /// Stores `value` (or removes the key, if none) when the present value is `expected` (none: absent); false and no
+    /// change when it is not. Atomic against every other write.
+    ///
+    /// # Errors
+    /// As [`Namespace::set`].
+    pub async fn compare_and_set(
+        &self,
+        key: &str,
+        expected: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+    ) -> Result<bool, StorageError> {
+        check_key(key)?;
+        check_value(value.as_deref().unwrap_or_default())?;
+        let bytes = key.len() + expected.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len);
+        check_batch(bytes)?;
+        self.write(Write::CompareAndSet { key: key.to_owned(), expected, value }, bytes).await
+    }
+
+    /// Applies all of `ops`, in order, or none.
+    ///
+    /// # Errors
+    /// As [`Namespace::set`]; the batch as a whole is limited to `STORAGE_QUEUE_BYTES_MAX`.
+    pub async fn batch(&self, ops: Vec<Op>) -> Result<(), StorageError> {
+        let mut bytes = 0;
+        for op in &ops {
+            check_key(op.key())?;
+            check_value(op.value())?;
+            bytes += op.key().len() + op.value().len();
+        }
+        check_batch(bytes)?;
+        self.write(Write::Apply(ops), bytes).await.map(|_| ())
+    }
+
+    async fn write(&self, write: Write, bytes: usize) -> Result<bool, StorageError> {
+        let answer = self.shared.queue.push(self.plugin.clone(), write, bytes).await?;
+        // The writer answers everything it takes; an answer that never comes means that it panicked.
+        answer.await.unwrap_or(Err(StorageError::Closed))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Shared, &str) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let this = self.clone();
+        let result = tokio::task::spawn_blocking(move || read(&this.shared, &this.plugin)).await;
+        result.map_err(|_| StorageError::Closed)?.map_err(StorageError::read)
+    }
+}
+
+fn check_key(key: &str) -> Result<(), StorageError> {
+    check("the key", key.len(), STORAGE_KEY_BYTES_MAX)
+}
+
+fn check_value(value: &[u8]) -> Result<(), StorageError> {
+    check("the value", value.len(), STORAGE_VALUE_BYTES_MAX)
+}
+
+fn check_batch(bytes: usize) -> Result<(), StorageError> {
+    check("the batch", bytes, STORAGE_QUEUE_BYTES_MAX)
+}
+
+fn check(what: &'static str, bytes: usize, limit_bytes: usize) -> Result<(), StorageError> {
+    if bytes > limit_bytes { Err(StorageError::TooLarge { what, limit_bytes }) } else { Ok(()) }
+}

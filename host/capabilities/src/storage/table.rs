@@ -1,0 +1,98 @@
+//! The file of the store: how it is opened, its format version, and reads of its one table.
+
+use std::{
+    fs::{File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+};
+
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable, TableDefinition};
+
+use super::error::StorageError;
+
+/// Values by plugin and key. The plugin comes first, so that one plugin's keys are one range.
+pub const VALUES: TableDefinition<'static, (&str, &str), &[u8]> = TableDefinition::new("values");
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+const FORMAT_KEY: &str = "format";
+/// Raised when older hosts could not read the file any more.
+const FORMAT: u64 = 1;
+
+/// Opens or creates the file, checks or writes its format, and makes sure that the tables exist.
+pub fn open(path: &Path) -> Result<Database, StorageError> {
+    private_file(path).map_err(|cause| StorageError::Prepare { source: Arc::new(cause) })?;
+    let database = Database::create(path).map_err(|cause| match cause {
+        DatabaseError::DatabaseAlreadyOpen => StorageError::InUse,
+        other => StorageError::Open { source: Arc::new(other.into()) },
+    })?;
+    match stamp(&database).map_err(|cause| StorageError::Open { source: Arc::new(cause) })? {
+        FORMAT => Ok(database),
+        found => Err(StorageError::Format { found, expected: FORMAT }),
+    }
+}
+
+/// Creates the file before the database does, because its mode must be right before anything secret is in it.
+fn private_file(path: &Path) -> io::Result<()> {
+    let file: File = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// The format of the file. A new file gets ours, in the same transaction as its tables.
+fn stamp(database: &Database) -> Result<u64, redb::Error> {
+    let transaction = database.begin_write()?;
+    let format = {
+        let mut meta = transaction.open_table(META)?;
+        let found = meta.get(FORMAT_KEY)?.map(|value| value.value());
+        if found.is_none() {
+            meta.insert(FORMAT_KEY, FORMAT)?;
+        }
+        found.unwrap_or(FORMAT)
+    };
+    if format == FORMAT {
+        transaction.open_table(VALUES)?;
+        transaction.commit()?;
+    }
+    Ok(format)
+}
+
+/// The value of a key in the newest committed state.
+pub fn get(database: &Database, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, redb::Error> {
+    let values = database.begin_read()?.open_table(VALUES)?;
+    Ok(values.get((plugin, key))?.map(|value| value.value().to_vec()))
+}
+
+/// Up to `limit` keys of `plugin` that begin with `prefix` and come after `after`, in byte order.
+pub fn list(
+    database: &Database,
+    plugin: &str,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<String>, redb::Error> {
+    let values = database.begin_read()?.open_table(VALUES)?;
+    let start = after.map_or(prefix, |after| after.max(prefix));
+    let mut keys = Vec::new();
+    for entry in values.range((plugin, start)..)? {
+        let (found, _) = entry?;
+        let (owner, key) = found.value();
+        if keys.len() == limit || owner != plugin || !key.starts_with(prefix) {
+            break;
+        }
+        if after != Some(key) {
+            keys.push(key.to_owned());
+        }
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+pub(super) fn set_format(path: &Path, format: u64) {
+    let database = Database::create(path).expect("open");
+    let transaction = database.begin_write().expect("begin");
+    transaction.open_table(META).expect("meta").insert(FORMAT_KEY, format).expect("insert");
+    transaction.commit().expect("commit");
+}

@@ -1,0 +1,23 @@
+//! The vocabulary of Midplane: pure values that every other crate speaks.
+//!
+//! Nothing here does I/O, starts a task, reads a clock on its own or knows a wire format. Text becomes one of these types
+//! once, at the door (`Topic::parse`, `PluginName::parse`), and is never checked again further in.
+
+pub mod call;
+pub mod channel;
+pub mod event;
+pub mod fault;
+pub mod limits;
+pub mod name;
+pub mod schema;
+pub mod topic;
+
+pub use call::{Call, CallContext, Deadline, Principal, Reply, Scope};
+pub use channel::{Channel, ChannelKind, Frame, FrameSink, FrameSource, Peer, PeerId};
+pub use event::{Event, Origin, Position};
+pub use fault::{ErrorCode, Fault};
+pub use name::PluginName;
+pub use topic::{Pattern, Topic};
+
+/// A boxed future, for traits that are used as objects.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;

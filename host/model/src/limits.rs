@@ -1,0 +1,116 @@
+//! Every default bound of the host, with its unit in the name. What happens at each bound is said where it is used.
+
+use std::time::Duration;
+
+/// Largest JSON-RPC message in either direction.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Deepest nesting of arrays and objects in a message.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Longest JSON-RPC string id that is echoed.
+pub const ID_BYTES_MAX: usize = 256;
+/// Most items of a JSON-RPC batch.
+pub const BATCH_ITEMS_MAX: usize = 100;
+/// Items of one batch that run at the same time.
+pub const BATCH_CONCURRENCY_MAX: usize = 16;
+/// Calls in flight per connection; one more is `unavailable`.
+pub const CALLS_IN_FLIGHT_MAX: usize = 64;
+/// Deadline of a call that names none.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest deadline a caller may ask for.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(600);
+
+/// Longest topic.
+pub const TOPIC_BYTES_MAX: usize = 256;
+/// Segments of a topic.
+pub const TOPIC_SEGMENTS_MAX: usize = 16;
+/// Patterns of one subscription.
+pub const PATTERNS_MAX: usize = 32;
+/// Subscriptions of one connection.
+pub const SUBSCRIPTIONS_MAX: usize = 512;
+/// Largest payload of an event.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Events kept by a `log` stream.
+pub const LOG_EVENTS_MAX: usize = 100_000;
+/// Payload bytes kept by a `log` stream.
+pub const LOG_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Age at which a `log` stream forgets an event.
+pub const LOG_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Events after which a quiet subscriber is told its position.
+pub const CURSOR_EVENTS: u64 = 1024;
+/// Time after which a quiet subscriber is told its position.
+pub const CURSOR_INTERVAL: Duration = Duration::from_secs(5);
+
+/// WebSocket ping period.
+pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Silence after which a peer counts as gone.
+pub const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// Channels of one connection.
+pub const CHANNELS_MAX: usize = 256;
+/// Payload of one binary frame.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// Raw output kept per terminal.
+pub const TERMINAL_RING_BYTES: usize = 4 * 1024 * 1024;
+/// Scrollback lines of the screen model.
+pub const SCROLLBACK_LINES_MAX: usize = 10_000;
+/// Output bytes an attachment may leave unacknowledged before it lags.
+pub const UNACKED_BYTES_DEFAULT: usize = 256 * 1024;
+/// Terminals open at the same time.
+pub const TERMINALS_MAX: usize = 256;
+/// Input bytes queued for one terminal.
+pub const TERMINAL_INPUT_BYTES_MAX: usize = 256 * 1024;
+/// Smallest and largest terminal size in cells, both axes.
+pub const TERMINAL_CELLS: std::ops::RangeInclusive<u16> = 2..=1000;
+
+/// Quiet time after the last change of a watched tree before a batch is sent.
+pub const WATCH_DEBOUNCE: Duration = Duration::from_millis(50);
+/// Longest time a batch of changes is held back.
+pub const WATCH_HOLD_MAX: Duration = Duration::from_millis(250);
+/// Changes in one batch.
+pub const WATCH_CHANGES_MAX: usize = 500;
+
+/// Linear memory of a plugin that names no limit.
+pub const PLUGIN_MEMORY_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
+/// Calls that wait for one plugin; one more is `unavailable`.
+pub const PLUGIN_QUEUE_DEFAULT: usize = 64;
+/// Deadline of a plugin's calls where its manifest names none.
+pub const PLUGIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
+/// Time a reload waits for the call inside the old generation.
+pub const RELOAD_DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Quiet time of a plugin's files before it is reloaded.
+pub const RELOAD_QUIET: Duration = Duration::from_millis(200);
+/// Plugins a call may pass through.
+pub const CALL_CHAIN_MAX: usize = 16;
+/// Bytes of one stored value.
+pub const STORAGE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one storage key.
+pub const STORAGE_KEY_BYTES_MAX: usize = 1024;
+/// Log lines kept per plugin.
+pub const PLUGIN_LOG_LINES_MAX: usize = 1000;
+/// Bytes of writes that wait for the storage writer; further writers wait.
+pub const STORAGE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Writes that share one durable commit.
+pub const STORAGE_GROUP_WRITES_MAX: usize = 512;
+/// Keys of one page of a listing.
+pub const STORAGE_KEYS_MAX: usize = 1000;
+
+/// Longest workspace-relative path.
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Bytes that one read returns or one write takes; more goes as a stream.
+pub const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest file whose version is a hash of its content.
+pub const FILE_HASH_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Deepest listing.
+pub const LIST_DEPTH_MAX: usize = 16;
+/// Entries of one page of a listing.
+pub const LIST_ENTRIES_MAX: usize = 5000;
+/// Own writes remembered until the watcher has seen them; the oldest is forgotten.
+pub const OWN_WRITES_MAX: usize = 1024;
+/// Notifications of the kernel that wait for the watcher; one more makes it look for itself.
+pub const WATCH_SIGNALS_MAX: usize = 8192;
+/// Paths that wait for the next batch; one more makes the watcher look at the whole tree.
+pub const WATCH_PENDING_MAX: usize = 10_000;
+/// Batches that wait for one subscriber; the next ones merge into a rescan.
+pub const WATCH_BATCHES_MAX: usize = 16;
+/// Bytes hashed for the versions of one batch; changes beyond carry none.
+pub const WATCH_HASH_BYTES_MAX: u64 = 8 * 1024 * 1024;
