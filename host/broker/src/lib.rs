@@ -1,1 +1,54 @@
-//! stub
+//! The in-process event broker: topics, streams, subscriptions, history and replay.
+//!
+//! It knows nothing of calls, sockets, envelopes, plugins or permissions. Events come in through [`Broker::publish`] from
+//! whoever was allowed to publish; they leave through [`Subscription::next`], drawn by whoever was allowed to subscribe.
+//! The contract it keeps is section 8 of the public contract; its heart is the *truth rule*: `recovered` is true if and
+//! only if every matching, unexpired event after `since` will be delivered, once, in order, before anything newer.
+//!
+//! # Map
+//! - [`broker`]: the door. Topics to streams, subscriptions, stats.
+//! - [`definition`], [`prefixes`]: which streams there are, and which topics belong to which.
+//! - [`stream`]: one stream: stamps, keeps, matches, under one short lock. Total order comes from here.
+//! - [`store`] over [`log`] and [`latest`], with [`evictions`]: what a stream keeps, and what it knows to have lost. The
+//!   seam for another home (a JetStream) is the interface of `Store`; it becomes a trait when there are two.
+//! - [`trie`], [`subscribers`], [`backlog`]: who matches, and what waits for them.
+//! - [`recovery`]: the decision behind the truth rule, as a pure function.
+//! - [`feed`], [`subscription`]: the reader's side: one feed per stream, drawn in turn.
+//! - [`history`]: pages of the past without a subscription.
+//!
+//! # How a slow subscriber costs nothing
+//! A subscription holds positions. A publisher that matches it appends the event's `seq` (8 bytes) to its backlog, at most
+//! `PENDING_EVENTS_MAX` of them; the reader looks the events up in the log. So a subscriber with a rare pattern never scans
+//! the events of others. When the backlog is full it is thrown away and the subscription is marked *scanning*: publishers
+//! then do nothing at all for it, and the reader walks the log from its position, a page at a time, filtering outside the
+//! lock, until it has caught up. What a recovery replays is read in the same way, which is why live events cannot overtake
+//! it. Memory is bounded by the backlog and one page; if the log has moved past the position meanwhile, the subscriber is
+//! told by a gap. The rejected alternatives: a queue of events per subscriber (memory, or loss), and scanning always (a
+//! quiet subscriber would pay for a busy stream).
+
+mod backlog;
+mod broker;
+mod definition;
+mod error;
+mod evictions;
+mod feed;
+mod history;
+mod latest;
+mod limits;
+mod log;
+mod prefixes;
+mod recovery;
+mod store;
+mod stream;
+mod subscribers;
+mod subscription;
+mod trie;
+
+pub use broker::{Broker, BrokerStats, Publish, Published};
+pub use definition::{Retention, StreamClass, StreamDefinition};
+pub use error::BrokerError;
+pub use history::{HistoryRange, StreamHistory};
+pub use limits::BrokerLimits;
+pub use recovery::{OnGap, Reason, Since, StreamReport, SubscribeReport};
+pub use stream::StreamStats;
+pub use subscription::{Delivery, GapReason, OnOverflow, SubscribeOptions, Subscription};

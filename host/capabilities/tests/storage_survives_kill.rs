@@ -32,14 +32,16 @@ async fn child_that_writes_until_it_is_killed() {
 
 #[tokio::test]
 async fn acknowledged_writes_survive_a_kill_and_batches_stay_whole() {
-    let dir = tempfile::tempdir().expect("temporary directory");
     for round in [1, 20] {
+        let dir = tempfile::tempdir().expect("temporary directory");
         let acknowledged = kill_after(dir.path(), round);
         let storage = Storage::open(&dir.path().join("state.redb")).expect("opens after a kill");
         let notes = storage.namespace(&plugin());
+        for n in 0..=acknowledged {
+            assert!(notes.get(&format!("right/{n:08}")).await.expect("get").is_some(), "{n} of {acknowledged}");
+        }
         let left = notes.list("left/", None, 1000).await.expect("list");
         let right = notes.list("right/", None, 1000).await.expect("list");
-        assert!(left.len() > acknowledged as usize, "{acknowledged} acknowledged, {} found", left.len());
         assert_eq!(left.len(), right.len());
     }
 }

@@ -39,6 +39,20 @@ pub const LOG_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const CURSOR_EVENTS: u64 = 1024;
 /// Time after which a quiet subscriber is told its position.
 pub const CURSOR_INTERVAL: Duration = Duration::from_secs(5);
+/// Matched events that may wait for one subscription in one stream before it reads on from the log instead.
+pub const PENDING_EVENTS_MAX: usize = 1024;
+/// Events of an `ephemeral` stream that wait for one subscription.
+pub const EPHEMERAL_EVENTS_MAX: usize = 256;
+/// Payload bytes of an `ephemeral` stream that wait for one subscription.
+pub const EPHEMERAL_BYTES_MAX: usize = 1024 * 1024;
+/// Events read from a log in one step.
+pub const PAGE_EVENTS_MAX: usize = 256;
+/// Payload bytes read from a log in one step; one larger event still fits.
+pub const PAGE_BYTES_MAX: usize = 512 * 1024;
+/// Topics per stream for which the last lost event is known exactly; older ones share one conservative answer.
+pub const EVICTED_TOPICS_MAX: usize = 16 * 1024;
+/// Events of one page of history.
+pub const HISTORY_EVENTS_MAX: usize = 1000;
 
 /// WebSocket ping period.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -1,1 +1,13 @@
-//! stub
+//! The registry of services: which methods exist, what their types are, who serves them.
+//!
+//! Plugins and native services register here alike; every transport and every document is derived from this table, so that
+//! no list of methods is written by hand. The router knows no wire format, no connection and no component; it checks scope
+//! and deadline and hands the call to the [`Service`] behind the method.
+
+mod describe;
+mod registry;
+mod wit;
+
+pub use describe::{describe_interface, json_schema, openrpc, param_schemas};
+pub use registry::{Method, Methods, Owner, Router, Service};
+pub use wit::{WitError, interface_methods, interfaces_of_component, interfaces_of_text};

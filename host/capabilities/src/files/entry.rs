@@ -72,7 +72,8 @@ pub(super) fn stat(jail: &Jail, path: &RelativePath) -> Result<Entry, FilesError
     };
     let facts = Facts::at(&place.parent, &place.name).map_err(fail)?;
     let entry = describe(jail, path, &place, &facts);
-    let is_file = [Some(entry.kind), entry.symlink.as_ref().and_then(|link| link.target_kind)].contains(&Some(Kind::File));
+    let is_file =
+        [Some(entry.kind), entry.symlink.as_ref().and_then(|link| link.target_kind)].contains(&Some(Kind::File));
     let version = if is_file {
         let (file, facts) = jail.open_file(path).map_err(fail)?;
         Version::of_file(&file, &facts).map_err(|error| FilesError::from_io("read", path, error))?.0

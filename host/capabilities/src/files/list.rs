@@ -74,7 +74,8 @@ impl Page<'_> {
         let (names, unnameable) = names(&directory)?;
         self.listing.unnameable += unnameable;
         let mut place = Place { parent: directory, name: String::new(), path: path.clone() };
-        for name in names.into_iter().filter(|name| self.hidden || !name.starts_with('.')) {
+        let hidden = self.hidden;
+        for name in names.into_iter().filter(|name| hidden || !name.starts_with('.')) {
             let child = path.join(&name);
             let is_new = self.after.as_ref().is_none_or(|after| child > *after);
             let is_above_cursor = self.after.as_ref().is_some_and(|after| after.is_within(&child));

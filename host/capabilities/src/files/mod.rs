@@ -1,1 +1,237 @@
-//! x
+//! Files below one root: looking, reading, atomic writing, in a jail that the kernel enforces.
+//!
+//! [`Root`] is the handle; every path is a [`RelativePath`]. What a path may reach is decided in [`jail`] and [`walk`], how
+//! bytes get to a file in [`write`], [`replace`] and [`overwrite`], who may write when in [`turns`]. Own changes are noted
+//! in [`own_writes`] for the [`watch`](crate::watch) module. Knows nothing of grants, requests or JSON: whoever holds a
+//! `Root` may use all of it.
+
+mod entry;
+mod error;
+mod facts;
+mod jail;
+mod list;
+mod make_dir;
+mod overwrite;
+mod own_writes;
+mod path;
+mod read;
+mod relocate;
+mod remove;
+mod replace;
+mod turns;
+mod version;
+mod walk;
+mod write;
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+pub use entry::{Entry, Kind, Symlink};
+pub use error::FilesError;
+use error::shown;
+pub(crate) use facts::Facts;
+use jail::Jail;
+pub(crate) use list::names;
+pub use list::{ListOptions, Listing};
+pub use make_dir::MakeDirOptions;
+use midplane_model::limits::FILE_BYTES_MAX;
+pub(crate) use own_writes::{OwnWrite, Trace};
+pub use path::RelativePath;
+pub use read::Content;
+pub use relocate::RenameOptions;
+pub use remove::DeleteOptions;
+pub(crate) use replace::is_temporary;
+use tokio_util::task::TaskTracker;
+use turns::Turns;
+pub use version::Version;
+use walk::{Last, Place};
+pub use write::{Create, WriteMode, WriteOptions, Written};
+
+/// A directory tree that is served; cheap to clone.
+///
+/// All methods do their work on the blocking pool. Dropping a future of a reading method discards the result; dropping
+/// one of a changing method before it has its turn cancels it, afterwards the change completes.
+#[derive(Clone)]
+pub struct Root {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    jail: Jail,
+    /// Where it was opened; only the kernel's watches need it.
+    location: PathBuf,
+    turns: Turns,
+    own: own_writes::OwnWrites,
+    work: TaskTracker,
+}
+
+impl Root {
+    /// Opens the directory to serve. Blocks for a few system calls.
+    ///
+    /// # Errors
+    /// [`FilesError::OpenRoot`] when it is not there, not a directory, or not readable.
+    pub fn open(directory: &Path) -> Result<Self, FilesError> {
+        let fail = |source| FilesError::OpenRoot { source };
+        let location = directory.canonicalize().map_err(fail)?;
+        let jail = Jail::open(&location).map_err(|errno| fail(errno.into()))?;
+        Ok(Self::of(jail, location))
+    }
+
+    fn of(jail: Jail, location: PathBuf) -> Self {
+        let inner = Inner {
+            jail,
+            location,
+            turns: Turns::default(),
+            own: own_writes::OwnWrites::default(),
+            work: TaskTracker::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Everything about one entry, with its version (which reads files of up to `FILE_HASH_BYTES_MAX`).
+    ///
+    /// # Errors
+    /// `not_found`, `outside_root`, `forbidden`.
+    pub async fn stat(&self, path: &RelativePath) -> Result<Entry, FilesError> {
+        let path = path.clone();
+        self.run(move |inner| entry::stat(&inner.jail, &path)).await
+    }
+
+    /// One page of a directory, in byte order. Links are listed, never entered.
+    ///
+    /// # Errors
+    /// `not_found`, `outside_root`, `forbidden`; `conflict` for what is no directory.
+    pub async fn list(&self, path: &RelativePath, options: ListOptions) -> Result<Listing, FilesError> {
+        let path = path.clone();
+        self.run(move |inner| list::list(&inner.jail, &path, &options)).await
+    }
+
+    /// A file or the part of it within `range` (bytes, the end excluded, cut to the size of the file).
+    ///
+    /// # Errors
+    /// `not_found`, `outside_root`, `forbidden`; `conflict` for what is no file; `too_large` beyond `FILE_BYTES_MAX`.
+    pub async fn read(&self, path: &RelativePath, range: Option<Range<u64>>) -> Result<Content, FilesError> {
+        let path = path.clone();
+        self.run(move |inner| read::read(&inner.jail, &path, range)).await
+    }
+
+    /// Replaces or makes a file; through a link, what it leads to. Writers of one path take turns.
+    ///
+    /// # Errors
+    /// `precondition_failed` when `if_version` is not the present version; `not_found`, `already_exists` as `create`
+    /// says; `conflict` for what is no file; `too_large`, `no_space`, `outside_root`, `forbidden`. The old content is
+    /// intact after every error but one in the midst of writing in place.
+    pub async fn write(&self, path: &RelativePath, bytes: Bytes, options: WriteOptions) -> Result<Written, FilesError> {
+        if bytes.len() > FILE_BYTES_MAX {
+            return Err(FilesError::TooLarge { path: shown(path), limit_bytes: FILE_BYTES_MAX as u64 });
+        }
+        if options.create_dirs && options.if_version.is_none() && options.create != Create::Never {
+            let parent = path.parent().unwrap_or_else(RelativePath::root);
+            self.make_dir(&parent, MakeDirOptions { parents: true, origin: options.origin.clone() }).await?;
+        }
+        let place = self.place("write", path, Last::Follow).await?;
+        let turn = self.inner.turns.wait(vec![place.path.clone()]).await;
+        self.run(move |inner| {
+            let _turn = turn;
+            write::write(&write::Job { place: &place, bytes: &bytes, options: &options, own: &inner.own })
+        })
+        .await
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// `already_exists` (with `parents` only for something that is no directory), `not_found` for the parent,
+    /// `outside_root`, `forbidden`, `no_space`.
+    pub async fn make_dir(&self, path: &RelativePath, options: MakeDirOptions) -> Result<(), FilesError> {
+        let path = path.clone();
+        self.run(move |inner| make_dir::make_dir(&inner.jail, &inner.own, &path, &options)).await
+    }
+
+    /// Moves an entry; a link itself, not what it leads to.
+    ///
+    /// # Errors
+    /// `not_found`, `already_exists` unless `overwrite`; `conflict` for a directory that would go into itself or onto one
+    /// that is not empty; `not_supported` across file systems; `outside_root`, `forbidden`.
+    pub async fn rename(
+        &self,
+        from: &RelativePath,
+        to: &RelativePath,
+        options: RenameOptions,
+    ) -> Result<(), FilesError> {
+        let from = self.place("move", from, Last::Keep).await?;
+        let to = self.place("move", to, Last::Keep).await?;
+        let turn = self.inner.turns.wait(vec![from.path.clone(), to.path.clone()]).await;
+        self.run(move |inner| {
+            let _turn = turn;
+            relocate::rename(&from, &to, &options, &inner.own)
+        })
+        .await
+    }
+
+    /// Deletes an entry for good; a link itself, not what it leads to.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` for a directory with content unless `recursive`; `outside_root`, `forbidden`.
+    pub async fn delete(&self, path: &RelativePath, options: DeleteOptions) -> Result<(), FilesError> {
+        let place = self.place("delete", path, Last::Keep).await?;
+        let turn = self.inner.turns.wait(vec![place.path.clone()]).await;
+        self.run(move |inner| {
+            let _turn = turn;
+            remove::delete(&place, &options, &inner.own)
+        })
+        .await
+    }
+
+    /// Refuses new work and waits for what is running.
+    pub async fn close(&self) {
+        self.inner.work.close();
+        self.inner.work.wait().await;
+    }
+
+    /// The real place of an entry that is going to change. The root itself cannot.
+    async fn place(&self, action: &'static str, path: &RelativePath, last: Last) -> Result<Place, FilesError> {
+        let path = path.clone();
+        self.run(move |inner| match inner.jail.place(&path, last) {
+            Ok(Some(place)) => Ok(place),
+            Ok(None) => Err(FilesError::WrongType { path: shown(&path), problem: "is the root of the workspace" }),
+            Err(errno) => Err(FilesError::from_errno(action, &path, errno)),
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, FilesError> + Send + 'static,
+    ) -> Result<T, FilesError> {
+        if self.inner.work.is_closed() {
+            return Err(FilesError::Closed);
+        }
+        let inner = self.inner.clone();
+        let done = self.inner.work.spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or(Err(FilesError::Interrupted))
+    }
+}
+
+/// What the watcher needs, on its own thread.
+impl Root {
+    pub(crate) fn location(&self) -> &Path {
+        &self.inner.location
+    }
+
+    pub(crate) fn jail(&self) -> &Jail {
+        &self.inner.jail
+    }
+
+    /// The own change that left this trace at `path`, once.
+    pub(crate) fn claim(&self, path: &RelativePath, trace: Trace) -> Option<OwnWrite> {
+        self.inner.own.claim(path, trace)
+    }
+}
+
+#[cfg(test)]
+mod tests;

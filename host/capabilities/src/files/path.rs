@@ -151,7 +151,9 @@ mod tests {
 
     #[test]
     fn paths_become_normal() {
-        for (text, normal) in [("", ""), (".", ""), ("./a", "a"), ("a/./b", "a/b"), ("a/../b", "b"), ("a/..", ""), ("…/ü", "…/ü")] {
+        for (text, normal) in
+            [("", ""), (".", ""), ("./a", "a"), ("a/./b", "a/b"), ("a/../b", "b"), ("a/..", ""), ("…/ü", "…/ü")]
+        {
             assert_eq!(parse(text).as_str(), normal, "{text}");
         }
     }
@@ -193,7 +195,8 @@ mod tests {
         fn order_puts_a_directory_right_before_its_content(a in "[ab-]{1,3}(/[ab-]{1,3}){0,2}", b in "[ab-]{1,3}(/[ab-]{1,3}){0,2}") {
             let (a, b) = (parse(&a), parse(&b));
             if b > a && !b.is_within(&a) {
-                prop_assert!(b > a.join("\u{10ffff}"));
+                let last_inside = a.join("\u{10ffff}");
+                prop_assert!(b > last_inside);
             }
         }
     }

@@ -59,12 +59,14 @@ pub(super) fn replace(job: &Job<'_>, present: Option<&Present>) -> Result<Replac
 }
 
 /// Gives the temporary file its name, telling the watcher first.
-fn publish(job: &Job<'_>, temporary: Temporary<'_>, is_new: bool) -> Result<Replaced, FilesError> {
+fn publish(job: &Job<'_>, mut temporary: Temporary<'_>, is_new: bool) -> Result<Replaced, FilesError> {
     let facts = Facts::of(&temporary.file).map_err(|errno| job.fail(errno))?;
     job.note(&facts);
     let renamed = match is_new && job.options.create == Create::MustNotExist {
         true => temporary.rename_to_free(job.place),
-        false => rustix::fs::renameat(&job.place.parent, &temporary.name, &job.place.parent, &job.place.name),
+        false => {
+            rustix::fs::renameat(&job.place.parent, temporary.name.as_str(), &job.place.parent, job.place.name.as_str())
+        }
     };
     if let Err(errno) = renamed {
         job.own.forget(job.path());
@@ -73,12 +75,12 @@ fn publish(job: &Job<'_>, temporary: Temporary<'_>, is_new: bool) -> Result<Repl
             errno => Err(job.fail(errno)),
         };
     }
-    let file = temporary.keep();
+    temporary.keep = true;
     if job.options.durable {
         sync_directory(&job.place.parent).map_err(|errno| job.fail(errno))?;
     }
     // The rename has set the change time, which versions of large files stand on.
-    let facts = Facts::of(&file).map_err(|errno| job.fail(errno))?;
+    let facts = Facts::of(&temporary.file).map_err(|errno| job.fail(errno))?;
     if Version::of_bytes(job.bytes).is_none() {
         job.note(&facts);
     }
@@ -149,10 +151,13 @@ impl<'a> Temporary<'a> {
             result => result,
         }
     }
+}
 
-    fn keep(mut self) -> File {
-        self.keep = true;
-        // A second descriptor of a file that we hold open; failing here would need the process to be out of them.
-        std::mem::replace(&mut self.file, File::from(null()))
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Best effort: one that stays behind is left out of listings and of watching.
+            _ = rustix::fs::unlinkat(&self.place.parent, self.name.as_str(), AtFlags::empty());
+        }
     }
 }

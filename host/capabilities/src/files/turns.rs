@@ -43,6 +43,12 @@ impl Turns {
         turn
     }
 
+    /// Those who are in line for a path, the one whose turn it is included.
+    #[cfg(test)]
+    pub fn in_line(&self, path: &RelativePath) -> usize {
+        lock(&self.0).get(path).map_or(0, |line| Arc::strong_count(line) - 1)
+    }
+
     #[cfg(test)]
     pub fn len(&self) -> usize {
         lock(&self.0).len()
@@ -79,7 +85,7 @@ mod tests {
         let turns = Turns::default();
         let first = turns.wait(vec![path("a")]).await;
         let mut second = Box::pin(turns.wait(vec![path("b"), path("a")]));
-        assert!(futures_poll(&mut second).await.is_none());
+        assert!(poll_once(&mut second).await.is_none());
         drop(turns.wait(vec![path("c")]).await);
         drop(first);
         let second = second.await;
@@ -93,15 +99,14 @@ mod tests {
         let turns = Turns::default();
         let first = turns.wait(vec![path("a")]).await;
         let mut second = Box::pin(turns.wait(vec![path("a")]));
-        assert!(futures_poll(&mut second).await.is_none());
+        assert!(poll_once(&mut second).await.is_none());
         drop(first);
         drop(second);
         drop(turns.wait(vec![path("a")]).await);
         assert_eq!(turns.len(), 0);
     }
 
-    /// Polls once.
-    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         std::future::poll_fn(|cx| match std::pin::Pin::new(&mut *future).poll(cx) {
             std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
             std::task::Poll::Pending => std::task::Poll::Ready(None),

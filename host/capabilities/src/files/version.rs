@@ -37,7 +37,8 @@ impl Version {
     /// The version of something whose content is not hashed.
     pub(crate) fn of_facts(facts: &Facts) -> Self {
         let mut hash = Sha256::new();
-        for number in [facts.dev, facts.ino, facts.size, facts.mtime_ns.cast_unsigned(), facts.ctime_ns.cast_unsigned()] {
+        for number in [facts.dev, facts.ino, facts.size, facts.mtime_ns.cast_unsigned(), facts.ctime_ns.cast_unsigned()]
+        {
             hash.update(number.to_be_bytes());
         }
         Self(format!("m-{}", hex(&hash.finalize())).into())

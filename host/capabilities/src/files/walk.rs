@@ -49,7 +49,8 @@ impl Place {
 
 /// Walks from `root`; none when the path leads to the root itself, `EXDEV` when it leads out.
 pub(super) fn place(root: BorrowedFd<'_>, path: &RelativePath, last: Last) -> Result<Option<Place>, Errno> {
-    let mut walk = Walk { root, trail: Vec::new(), ahead: path.segments().rev().map(str::to_owned).collect(), links: 0 };
+    let mut walk =
+        Walk { root, trail: Vec::new(), ahead: path.segments().rev().map(str::to_owned).collect(), links: 0 };
     while let Some(name) = walk.ahead.pop() {
         if name == ".." {
             // Up from the root is out.
@@ -117,7 +118,9 @@ impl Walk<'_> {
         let path = names.fold(RelativePath::root(), |path, name| path.join(name)).join(&name);
         let parent = match self.trail.pop() {
             Some((_, fd)) => fd,
-            None => self.root.try_clone_to_owned().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?,
+            None => {
+                self.root.try_clone_to_owned().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?
+            }
         };
         Ok(Place { parent, name, path })
     }

@@ -119,8 +119,11 @@ impl Job<'_> {
 
     /// Tells the watcher what it is going to see.
     pub fn note(&self, facts: &Facts) {
-        let own =
-            OwnWrite { trace: Trace::from(facts), version: Some(self.version(facts)), origin: self.options.origin.clone() };
+        let own = OwnWrite {
+            trace: Trace::from(facts),
+            version: Some(self.version(facts)),
+            origin: self.options.origin.clone(),
+        };
         self.own.note(self.path(), own);
     }
 
@@ -159,12 +162,6 @@ impl Job<'_> {
     }
 
     fn written(&self, facts: &Facts, created: bool, write_mode: WriteMode) -> Written {
-        Written {
-            version: self.version(facts),
-            size: self.bytes.len() as u64,
-            created,
-            unchanged: false,
-            write_mode,
-        }
+        Written { version: self.version(facts), size: self.bytes.len() as u64, created, unchanged: false, write_mode }
     }
 }

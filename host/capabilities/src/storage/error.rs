@@ -9,7 +9,9 @@ use midplane_model::{ErrorCode, Fault};
 pub enum StorageError {
     #[error("the store is in use by another process; stop that host or choose another data directory")]
     InUse,
-    #[error("the store has format {found}, this host reads {expected}; start the host that wrote it, or use a new data directory")]
+    #[error(
+        "the store has format {found}, this host reads {expected}; start the host that wrote it, or use a new data directory"
+    )]
     Format { found: u64, expected: u64 },
     #[error("cannot open the store")]
     Open {

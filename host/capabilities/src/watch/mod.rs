@@ -1,1 +1,188 @@
-//! x
+//! Changes of a tree, as they happen: few, true and in batches.
+//!
+//! The kernel's notifications are hints that a path may have changed ([`hint`]). They gather until the tree is quiet
+//! ([`pending`]); then what is on the disk is compared with what was known ([`tree`]), and the difference is the batch. So
+//! a lost, doubled or reordered notification costs at most a look, and a file that comes and goes is no change at all.
+//! Directories are watched one by one, and those that [`Exclusions`] names are not even entered; on systems other than
+//! Linux the kernel watches the whole tree and the same rule filters.
+//!
+//! One thread per watcher does it all ([`engine`]). Knows nothing of topics or plugins; who changed a file it knows only
+//! for changes made through the same [`Root`].
+
+mod disk;
+mod engine;
+mod exclusions;
+mod hint;
+mod pending;
+mod subscribers;
+mod tree;
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::SyncSender,
+    },
+    thread::JoinHandle,
+};
+
+pub use exclusions::Exclusions;
+use hint::Hint;
+use midplane_model::{Fault, limits::WATCH_SIGNALS_MAX};
+use subscribers::Subscribers;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::files::{RelativePath, Root, Version};
+
+/// What happened to a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    Created,
+    /// Another content or other attributes. Of files only: a directory changes by its entries.
+    Modified,
+    /// Stands for everything that was below.
+    Deleted,
+    /// Has a `from`; stands for everything below, too.
+    Moved,
+}
+
+/// One change. `path` is the real one, free of links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub kind: ChangeKind,
+    pub path: RelativePath,
+    /// The old path of what was moved.
+    pub from: Option<RelativePath>,
+    pub dir: bool,
+    /// Of a regular file that was cheap to hash or that we wrote; none otherwise.
+    pub version: Option<Version>,
+    /// The request that changed it through the same [`Root`].
+    pub origin: Option<Arc<str>>,
+}
+
+/// Changes that came together; at most `WATCH_CHANGES_MAX`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    pub changes: Vec<Change>,
+    /// Changes at or below this path may be missing: read it again.
+    pub rescan: Option<RelativePath>,
+}
+
+/// Why a tree cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    #[error("cannot ask the kernel to watch the workspace")]
+    Watch {
+        #[source]
+        source: notify::Error,
+    },
+    #[error("cannot start the watcher")]
+    Start {
+        #[source]
+        source: io::Error,
+    },
+    #[error("the watcher stopped while it was starting")]
+    Stopped,
+}
+
+impl From<WatchError> for Fault {
+    /// The one place where a cause goes to the log; a client can do nothing about any of them.
+    fn from(error: WatchError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "watching failed");
+        Fault::internal()
+    }
+}
+
+/// A watched tree. Dropping it joins the thread, which blocks for one comparison at most; [`Watcher::close`] does the same
+/// without blocking the runtime. One watcher per [`Root`]: the origin of a change is told once.
+pub struct Watcher {
+    subscribers: Arc<Subscribers>,
+    status: Arc<Status>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    /// Wakes the thread; the kernel's hints go the same way. The thread ends only when all senders are gone, which is
+    /// how it joins the kernel's side.
+    wake: SyncSender<Hint>,
+    thread: JoinHandle<()>,
+}
+
+/// What the threads and the handle tell each other.
+#[derive(Default)]
+struct Status {
+    stop: AtomicBool,
+    /// Hints were dropped because the queue of `WATCH_SIGNALS_MAX` was full: look at everything.
+    lost: AtomicBool,
+    unwatched: AtomicUsize,
+}
+
+impl Watcher {
+    /// Watches the tree of `root`. When this resolves the tree is known, and every later change will be told.
+    ///
+    /// # Errors
+    /// [`WatchError::Watch`] when the kernel refuses the root itself. Directories below that it refuses (there is a
+    /// limit per user) are counted in [`Watcher::unwatched_directories`].
+    pub async fn start(root: &Root, exclusions: Exclusions) -> Result<Self, WatchError> {
+        let status = Arc::new(Status::default());
+        let subscribers = Arc::new(Subscribers::default());
+        // When full, the kernel's hints are dropped and the thread looks at the whole tree instead.
+        let (wake, hints) = std::sync::mpsc::sync_channel(WATCH_SIGNALS_MAX);
+        let (ready, started) = oneshot::channel();
+        let setup = engine::Setup {
+            root: root.clone(),
+            exclusions: Arc::new(exclusions),
+            subscribers: subscribers.clone(),
+            status: status.clone(),
+            wake: wake.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("watcher".into())
+            .spawn(move || engine::run(setup, &hints, ready))
+            .map_err(|source| WatchError::Start { source })?;
+        let watcher = Self { subscribers, status, running: Mutex::new(Some(Running { wake, thread })) };
+        started.await.unwrap_or(Err(WatchError::Stopped))?;
+        Ok(watcher)
+    }
+
+    /// Every batch from now on. The channel holds `WATCH_BATCHES_MAX`; batches that find it full are merged into one
+    /// that says what to `rescan`, sent as soon as there is room. It ends when the watcher is closed.
+    #[must_use]
+    pub fn subscribe(&self) -> mpsc::Receiver<Batch> {
+        self.subscribers.add()
+    }
+
+    /// Directories that the kernel would not watch: changes in them are not seen.
+    #[must_use]
+    pub fn unwatched_directories(&self) -> usize {
+        self.status.unwatched.load(Ordering::Relaxed)
+    }
+
+    /// Stops watching and joins the threads. Dropping the future leaves them to finish on their own.
+    pub async fn close(&self) {
+        if let Some(thread) = self.stop() {
+            // A join error is a panic, which has been printed; there is nothing left to stop.
+            _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    fn stop(&self) -> Option<JoinHandle<()>> {
+        let Running { wake, thread } = self.running.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        self.status.stop.store(true, Ordering::Release);
+        // If there is no room, the thread is awake anyway.
+        _ = wake.try_send(Hint::Wake);
+        Some(thread)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(thread) = self.stop() {
+            _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The watcher's thread: takes hints, waits for quiet, compares, tells.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
+    time::Instant,
+};
+
+use midplane_model::limits::{WATCH_CHANGES_MAX, WATCH_DEBOUNCE, WATCH_HASH_BYTES_MAX};
+use notify::{Config, RecommendedWatcher, Watcher as _};
+use tokio::sync::oneshot;
+
+use super::{
+    Batch, Change, ChangeKind, Status, WatchError,
+    disk::WatchedDisk,
+    exclusions::Exclusions,
+    hint::{Hint, Tap},
+    pending::{Pending, Work},
+    subscribers::Subscribers,
+    tree::{Found, Tree},
+};
+use crate::files::{RelativePath, Root, Trace, Version};
+
+/// What a watcher's thread is given.
+pub(super) struct Setup {
+    pub root: Root,
+    pub exclusions: Arc<Exclusions>,
+    pub subscribers: Arc<Subscribers>,
+    pub status: Arc<Status>,
+    pub wake: SyncSender<Hint>,
+}
+
+/// Runs until the status says stop, and ends only after the kernel's side has ended.
+pub(super) fn run(setup: Setup, hints: &Receiver<Hint>, ready: oneshot::Sender<Result<(), WatchError>>) {
+    let subscribers = setup.subscribers.clone();
+    match Engine::start(setup) {
+        Ok(mut engine) => {
+            // If nobody waits any more, the handle is gone and the status says stop.
+            _ = ready.send(Ok(()));
+            engine.serve(hints);
+        }
+        Err(source) => _ = ready.send(Err(WatchError::Watch { source })),
+    }
+    subscribers.close();
+    // The engine is gone, and with it the kernel's watches. `notify` does not join its thread, but that thread holds a
+    // sender until it ends.
+    while hints.recv().is_ok() {}
+}
+
+struct Engine {
+    disk: WatchedDisk,
+    tree: Tree,
+    pending: Pending,
+    subscribers: Arc<Subscribers>,
+    status: Arc<Status>,
+    /// Somebody has a rescan to be told of, and may have room by now.
+    owing: bool,
+}
+
+impl Engine {
+    fn start(setup: Setup) -> notify::Result<Self> {
+        let Setup { root, exclusions, subscribers, status, wake } = setup;
+        let tap = Tap {
+            location: root.location().to_owned(),
+            exclusions: exclusions.clone(),
+            status: status.clone(),
+            hints: wake,
+        };
+        let kernel = RecommendedWatcher::new(tap, Config::default().with_follow_symlinks(false))?;
+        let mut disk = WatchedDisk { root, exclusions, kernel, status: status.clone() };
+        disk.watch_root()?;
+        let mut tree = Tree::default();
+        tree.learn(&mut disk);
+        Ok(Self { disk, tree, pending: Pending::default(), subscribers, status, owing: false })
+    }
+
+    fn serve(&mut self, hints: &Receiver<Hint>) {
+        loop {
+            match self.next(hints) {
+                Ok(hint) => self.pending.note(hint, Instant::now()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.status.stop.load(Ordering::Acquire) {
+                return;
+            }
+            if self.status.lost.swap(false, Ordering::AcqRel) {
+                self.pending.note(Hint::Lost(RelativePath::root()), Instant::now());
+            }
+            if self.pending.due().is_some_and(|due| due <= Instant::now()) {
+                let work = self.pending.take();
+                self.flush(&work);
+            }
+            if self.owing {
+                self.owing = self.subscribers.settle();
+            }
+        }
+    }
+
+    /// The next hint, or a timeout when it is time to look or to try a slow subscriber again.
+    fn next(&self, hints: &Receiver<Hint>) -> Result<Hint, RecvTimeoutError> {
+        let retry = self.owing.then(|| Instant::now() + WATCH_DEBOUNCE);
+        match self.pending.due().into_iter().chain(retry).min() {
+            Some(at) => hints.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => hints.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn flush(&mut self, work: &Work) {
+        let found = self.tree.compare(work, &mut self.disk);
+        let mut budget_bytes = WATCH_HASH_BYTES_MAX;
+        let mut rescan = work.lost.clone();
+        for part in found.chunks(WATCH_CHANGES_MAX) {
+            let changes = part.iter().map(|found| self.describe(found, &mut budget_bytes)).collect();
+            self.subscribers.send(&Batch { changes, rescan: rescan.take() });
+        }
+        if rescan.is_some() {
+            self.subscribers.send(&Batch { changes: Vec::new(), rescan });
+        }
+        // A deletion of ours that cancelled out with a creation must not be taken for somebody's later one.
+        for path in &work.dirty {
+            self.disk.root.claim(path, Trace::Gone);
+        }
+        self.owing = self.subscribers.settle();
+    }
+
+    fn describe(&self, found: &Found, budget_bytes: &mut u64) -> Change {
+        let root = &self.disk.root;
+        let own = root.claim(&found.path, found.look.map_or(Trace::Gone, Trace::from));
+        let (version, origin) = own.map_or((None, None), |own| (own.version, own.origin));
+        Change {
+            kind: found.kind,
+            path: found.path.clone(),
+            from: found.from.clone(),
+            dir: found.dir,
+            version: version.or_else(|| self.version(found, budget_bytes)),
+            origin,
+        }
+    }
+
+    /// The version of a file, as long as the batch has bytes to spend on it.
+    fn version(&self, found: &Found, budget_bytes: &mut u64) -> Option<Version> {
+        let look = found.look.filter(|look| look.file && found.kind != ChangeKind::Deleted)?;
+        *budget_bytes = budget_bytes.checked_sub(look.size)?;
+        let (file, facts) = self.disk.root.jail().open_file(&found.path).ok()?;
+        Version::of_file(&file, &facts).ok().map(|(version, _)| version)
+    }
+}

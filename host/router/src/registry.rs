@@ -1,0 +1,145 @@
+//! The method table: replaced as a whole when an owner's methods change, read without a lock.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use midplane_model::{
+    BoxFuture, Call, ErrorCode, Fault, PluginName, Reply, Scope,
+    schema::{Function, Interface},
+};
+use tracing::Instrument;
+
+/// Serves calls. Implementations never block the thread; dropping the future gives the call up.
+pub trait Service: Send + Sync {
+    fn call(&self, method: &Arc<Method>, call: Call) -> BoxFuture<'static, Result<Reply, Fault>>;
+}
+
+/// Who registered a method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// The host itself, under the prefix of a native service.
+    Native(Arc<str>),
+    Plugin(PluginName),
+}
+
+/// One callable method.
+pub struct Method {
+    /// `workspace.open_file`.
+    pub name: Arc<str>,
+    pub owner: Owner,
+    pub interface: Arc<Interface>,
+    pub function: Arc<Function>,
+    /// What a caller's credential must include.
+    pub scope: Scope,
+    pub service: Arc<dyn Service>,
+}
+
+/// A consistent view of the table.
+pub type Methods = Arc<BTreeMap<Arc<str>, Arc<Method>>>;
+
+/// The registry. Cheap to share behind an `Arc`.
+pub struct Router {
+    table: ArcSwap<BTreeMap<Arc<str>, Arc<Method>>>,
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self { table: ArcSwap::from_pointee(BTreeMap::new()) }
+    }
+}
+
+impl Router {
+    /// Replaces all methods of `owner` by `methods` in one step: callers see either the old set or the new one.
+    pub fn register(&self, owner: &Owner, methods: Vec<Method>) {
+        let methods: Vec<Arc<Method>> = methods.into_iter().map(Arc::new).collect();
+        self.table.rcu(|table| {
+            let mut table = BTreeMap::clone(table);
+            table.retain(|_, method| &method.owner != owner);
+            table.extend(methods.iter().map(|method| (method.name.clone(), method.clone())));
+            table
+        });
+    }
+
+    /// Removes all methods of `owner`.
+    pub fn unregister(&self, owner: &Owner) {
+        self.register(owner, Vec::new());
+    }
+
+    #[must_use]
+    pub fn methods(&self) -> Methods {
+        self.table.load_full()
+    }
+
+    /// Finds a method.
+    ///
+    /// # Errors
+    /// `method_not_found`, with the nearest name where one is close.
+    pub fn find(&self, name: &str) -> Result<Arc<Method>, Fault> {
+        let table = self.table.load();
+        if let Some(method) = table.get(name) {
+            return Ok(method.clone());
+        }
+        let hint = nearest(name, table.keys()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        Err(Fault::new(ErrorCode::MethodNotFound, format!("no method {name:?}{hint}")).with("method", name))
+    }
+
+    /// Calls a method by name on behalf of the context's principal, within the context's deadline.
+    ///
+    /// Dropping the future gives the call up: work that a guest has begun runs on, its answer is dropped.
+    ///
+    /// # Errors
+    /// `method_not_found`, `forbidden` (with `scope`), `timeout`, `cancelled`, or what the service answers.
+    pub async fn call(&self, call: Call) -> Result<Reply, Fault> {
+        let method = self.find(&call.method)?;
+        if !call.context.principal.may(&method.scope) {
+            let scope = method.scope.as_str();
+            let message = format!("{} needs the scope {scope:?}, which {:?} does not have", call.method, call.context.principal.name);
+            return Err(Fault::new(ErrorCode::Forbidden, message).with("scope", scope));
+        }
+        let deadline = call.context.deadline;
+        let cancel = call.context.cancel.clone();
+        let span = tracing::debug_span!("call", method = %call.method, request_id = %call.context.request_id);
+        let answer = method.service.call(&method, call).instrument(span);
+        tokio::select! {
+            answer = tokio::time::timeout_at(deadline.at().into(), answer) => answer.unwrap_or_else(|_| Err(deadline.fault())),
+            () = cancel.cancelled() => Err(Fault::new(ErrorCode::Cancelled, "the caller cancelled this call")),
+        }
+    }
+}
+
+/// The known name with the smallest edit distance, if it is at most a third of the length away.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a Arc<str>>) -> Option<&'a str> {
+    known
+        .map(|candidate| (distance(name, candidate), &**candidate))
+        .min()
+        .filter(|(distance, _)| *distance <= name.len() / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance, one row at a time. Names are short.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(128).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().take(128).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_is_answered_with_the_nearest_name() {
+        let known: Vec<Arc<str>> = vec!["files.read".into(), "files.write".into()];
+        assert_eq!(nearest("files.raed", known.iter()), Some("files.read"));
+        assert_eq!(nearest("something.else", known.iter()), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! From WIT, as text or inside a component, to the schema of the model.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use midplane_model::{
+    name::snake,
+    schema::{Case, Cases, Field, Function, Interface, Label, Param, Record, Type, Variant},
+};
+use wit_parser::{
+    FunctionKind, Handle, InterfaceId, PackageId, Resolve, TypeDefKind, TypeId, UnresolvedPackageGroup, WorldItem, WorldKey,
+    decoding::{DecodedWasm, decode},
+};
+
+/// Why WIT could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WitError {
+    #[error("the file is no component: {0}")]
+    DecodeComponent(String),
+    #[error("the file is a WIT package, not a component; build it for a world that exports something")]
+    NoComponent,
+    #[error("WIT of {name} cannot be parsed: {reason}")]
+    ParseText { name: String, reason: String },
+}
+
+/// Imports and exports of a component, with the docs it carries.
+pub struct ComponentInterfaces {
+    pub imports: Vec<Interface>,
+    pub exports: Vec<Interface>,
+}
+
+/// Reads the interfaces a component exports and imports. Functions exported outside an interface are left out: a service
+/// has a name.
+pub fn interfaces_of_component(bytes: &[u8]) -> Result<ComponentInterfaces, WitError> {
+    let decoded = decode(bytes).map_err(|error| WitError::DecodeComponent(format!("{error:#}")))?;
+    let DecodedWasm::Component(resolve, world) = decoded else { return Err(WitError::NoComponent) };
+    let mut reader = Reader::new(&resolve);
+    let world = &resolve.worlds[world];
+    let mut read = |items: &wit_parser::IndexMap<WorldKey, WorldItem>| -> Vec<Interface> {
+        items
+            .iter()
+            .filter_map(|(_, item)| match item {
+                WorldItem::Interface { id, .. } => Some(reader.interface(*id)),
+                _ => None,
+            })
+            .collect()
+    };
+    Ok(ComponentInterfaces { imports: read(&world.imports), exports: read(&world.exports) })
+}
+
+/// Reads all interfaces of WIT texts, given as packages of `(name, text)`; later packages may use earlier ones.
+pub fn interfaces_of_text(packages: &[(&str, &str)]) -> Result<Vec<Interface>, WitError> {
+    let mut resolve = Resolve::default();
+    let mut ids: Vec<PackageId> = Vec::new();
+    for (name, text) in packages {
+        let fail = |error: &dyn std::fmt::Display| WitError::ParseText { name: (*name).into(), reason: error.to_string() };
+        let group = UnresolvedPackageGroup::parse(Path::new(name), text)
+            .map_err(|(sources, e)| fail(&e.render(&sources)))?;
+        ids.push(resolve.push_group(group).map_err(|e| fail(&format!("{e:#}")))?);
+    }
+    let mut reader = Reader::new(&resolve);
+    Ok(ids.iter().flat_map(|id| resolve.packages[*id].interfaces.values().copied().collect::<Vec<_>>()).map(|id| reader.interface(id)).collect())
+}
+
+/// The methods an exported interface gives its plugin: `(name, function)`.
+#[must_use]
+pub fn interface_methods(prefix: &str, interface: &Interface) -> Vec<(Arc<str>, Arc<Function>)> {
+    let own = snake(&interface.name);
+    interface
+        .functions
+        .iter()
+        .map(|function| {
+            let name = if own == prefix {
+                format!("{prefix}.{}", function.name.json)
+            } else {
+                format!("{prefix}.{own}.{}", function.name.json)
+            };
+            (name.into(), function.clone())
+        })
+        .collect()
+}
+
+struct Reader<'a> {
+    resolve: &'a Resolve,
+    types: HashMap<TypeId, Type>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(resolve: &'a Resolve) -> Self {
+        Self { resolve, types: HashMap::new() }
+    }
+
+    fn interface(&mut self, id: InterfaceId) -> Interface {
+        let interface = &self.resolve.interfaces[id];
+        let name = interface.name.clone().unwrap_or_default();
+        let id = self.resolve.id_of(id).unwrap_or_else(|| name.clone());
+        let functions = interface
+            .functions
+            .values()
+            .filter(|function| matches!(function.kind, FunctionKind::Freestanding | FunctionKind::AsyncFreestanding))
+            .map(|function| Arc::new(self.function(function)))
+            .collect();
+        Interface { id: id.into(), name: name.into(), docs: interface.docs.contents.clone(), functions }
+    }
+
+    fn function(&mut self, function: &wit_parser::Function) -> Function {
+        let params = function.params.iter().map(|p| Param { name: Label::new(&p.name), ty: self.ty(&p.ty) }).collect();
+        Function {
+            name: Label::new(&function.name),
+            docs: function.docs.contents.clone(),
+            params,
+            result: function.result.as_ref().map(|ty| self.ty(ty)),
+            is_async: matches!(function.kind, FunctionKind::AsyncFreestanding),
+        }
+    }
+
+    fn ty(&mut self, ty: &wit_parser::Type) -> Type {
+        use wit_parser::Type as W;
+        match ty {
+            W::Bool => Type::Bool,
+            W::U8 => Type::U8,
+            W::U16 => Type::U16,
+            W::U32 => Type::U32,
+            W::U64 => Type::U64,
+            W::S8 => Type::S8,
+            W::S16 => Type::S16,
+            W::S32 => Type::S32,
+            W::S64 => Type::S64,
+            W::F32 => Type::F32,
+            W::F64 => Type::F64,
+            W::Char => Type::Char,
+            W::String => Type::String,
+            W::ErrorContext => Type::Opaque("error-context".into()),
+            W::Id(id) => self.named(*id),
+        }
+    }
+
+    fn named(&mut self, id: TypeId) -> Type {
+        if let Some(ty) = self.types.get(&id) {
+            return ty.clone();
+        }
+        let ty = self.define(id);
+        self.types.insert(id, ty.clone());
+        ty
+    }
+
+    fn define(&mut self, id: TypeId) -> Type {
+        let def = &self.resolve.types[id];
+        let name: Option<Arc<str>> = def.name.as_deref().map(Into::into);
+        let docs = def.docs.contents.clone();
+        match &def.kind {
+            // `json` is known by its name: an alias of string that the `types` interface of midplane:host defines.
+            TypeDefKind::Type(wit_parser::Type::String) if name.as_deref() == Some("json") => Type::Json,
+            TypeDefKind::Type(ty) => self.ty(ty),
+            TypeDefKind::List(ty) => Type::List(Arc::new(self.ty(ty))),
+            TypeDefKind::Option(ty) => Type::Option(Arc::new(self.ty(ty))),
+            TypeDefKind::Result(result) => Type::Result {
+                ok: result.ok.as_ref().map(|ty| Arc::new(self.ty(ty))),
+                err: result.err.as_ref().map(|ty| Arc::new(self.ty(ty))),
+            },
+            TypeDefKind::Tuple(tuple) => Type::Tuple(tuple.types.iter().map(|ty| self.ty(ty)).collect()),
+            TypeDefKind::Record(record) => {
+                let fields = record
+                    .fields
+                    .iter()
+                    .map(|f| Field { name: Label::new(&f.name), docs: f.docs.contents.clone(), ty: self.ty(&f.ty) })
+                    .collect();
+                Type::Record(Arc::new(Record { name, docs, fields }))
+            }
+            TypeDefKind::Variant(variant) => {
+                let cases = variant
+                    .cases
+                    .iter()
+                    .map(|c| Case {
+                        name: Label::new(&c.name),
+                        docs: c.docs.contents.clone(),
+                        ty: c.ty.as_ref().map(|ty| self.ty(ty)),
+                    })
+                    .collect();
+                Type::Variant(Arc::new(Variant { name, docs, cases }))
+            }
+            TypeDefKind::Enum(e) => cases(Type::Enum, name, docs, e.cases.iter().map(|c| c.name.as_str())),
+            TypeDefKind::Flags(f) => cases(Type::Flags, name, docs, f.flags.iter().map(|c| c.name.as_str())),
+            TypeDefKind::Handle(Handle::Own(id) | Handle::Borrow(id)) => {
+                let name = self.resolve.types[*id].name.as_deref().unwrap_or("resource");
+                Type::Opaque(name.into())
+            }
+            TypeDefKind::Stream(_) => Type::Opaque("stream".into()),
+            TypeDefKind::Future(_) => Type::Opaque("future".into()),
+            _ => Type::Opaque(name.unwrap_or_else(|| "unsupported type".into())),
+        }
+    }
+}
+
+fn cases<'a>(
+    make: fn(Arc<Cases>) -> Type,
+    name: Option<Arc<str>>,
+    docs: Option<String>,
+    names: impl Iterator<Item = &'a str>,
+) -> Type {
+    make(Arc::new(Cases { name, docs, names: names.map(Label::new).collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIT: &str = r"
+        package acme:spell@1.2.0;
+        /// Checks words.
+        interface checker {
+            type json = string;
+            record finding { word: string, at: u32 }
+            /// Finds mistakes.
+            check: func(text: string, options: option<json>) -> result<list<finding>, string>;
+        }
+    ";
+
+    #[test]
+    fn wit_text_becomes_methods_with_types_and_docs() {
+        let interfaces = interfaces_of_text(&[("spell.wit", WIT)]).unwrap();
+        let checker = &interfaces[0];
+        assert_eq!(&*checker.id, "acme:spell/checker@1.2.0");
+        assert_eq!(checker.docs.as_deref(), Some("Checks words."));
+        let methods = interface_methods("spell", checker);
+        assert_eq!(&*methods[0].0, "spell.checker.check");
+        assert_eq!(methods[0].1.signature(), "check: func(text: string, options: option<json>) -> result<list<finding>, string>");
+        assert_eq!(interface_methods("checker", checker)[0].0.as_ref(), "checker.check");
+    }
+
+    #[test]
+    fn a_file_that_is_no_component_is_named_so() {
+        let error = interfaces_of_component(b"MZ").err().unwrap().to_string();
+        assert!(error.contains("no component"), "{error}");
+    }
+
+    #[test]
+    fn every_package_of_the_contract_parses() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let mut resolve = Resolve::default();
+        for package in ["host", "workspace", "files", "terminals", "native"] {
+            resolve.push_dir(root.join(package)).unwrap_or_else(|error| panic!("{package}: {error:#}"));
+        }
+    }
+}
