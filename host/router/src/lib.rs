@@ -4,10 +4,13 @@
 //! no list of methods is written by hand. The router knows no wire format, no connection and no component; it checks scope
 //! and deadline and hands the call to the [`Service`] behind the method.
 
+mod accept;
 mod describe;
+mod native;
 mod registry;
 mod wit;
 
 pub use describe::{describe_interface, json_schema, openrpc, param_schemas};
+pub use native::{Handler, Params, register_native};
 pub use registry::{Method, Methods, Owner, Router, Service};
-pub use wit::{WitError, interface_methods, interfaces_of_component, interfaces_of_text};
+pub use wit::{WitError, interface_methods, interfaces_of_component, interfaces_of_packages};

@@ -7,7 +7,8 @@ use midplane_model::{
     schema::{Case, Cases, Field, Function, Interface, Label, Param, Record, Type, Variant},
 };
 use wit_parser::{
-    FunctionKind, Handle, InterfaceId, PackageId, Resolve, TypeDefKind, TypeId, UnresolvedPackageGroup, WorldItem, WorldKey,
+    FunctionKind, Handle, InterfaceId, PackageId, PackageName, Resolve, ResolveError, SourceMap, TypeDefKind, TypeId,
+    UnresolvedPackageGroup, WorldItem, WorldKey,
     decoding::{DecodedWasm, decode},
 };
 
@@ -47,18 +48,42 @@ pub fn interfaces_of_component(bytes: &[u8]) -> Result<ComponentInterfaces, WitE
     Ok(ComponentInterfaces { imports: read(&world.imports), exports: read(&world.exports) })
 }
 
-/// Reads all interfaces of WIT texts, given as packages of `(name, text)`; later packages may use earlier ones.
-pub fn interfaces_of_text(packages: &[(&str, &str)]) -> Result<Vec<Interface>, WitError> {
+/// Reads all interfaces of WIT packages, each a list of `(file name, text)`. A package may use any other of them, in whatever
+/// order they come; one that is given twice counts once.
+pub fn interfaces_of_packages(packages: &[Vec<(&str, &str)>]) -> Result<Vec<Interface>, WitError> {
     let mut resolve = Resolve::default();
     let mut ids: Vec<PackageId> = Vec::new();
-    for (name, text) in packages {
-        let fail = |error: &dyn std::fmt::Display| WitError::ParseText { name: (*name).into(), reason: error.to_string() };
-        let group = UnresolvedPackageGroup::parse(Path::new(name), text)
-            .map_err(|(sources, e)| fail(&e.render(&sources)))?;
-        ids.push(resolve.push_group(group).map_err(|e| fail(&format!("{e:#}")))?);
+    let mut waiting: Vec<UnresolvedPackageGroup> = packages.iter().map(|files| parse(files)).collect::<Result<_, _>>()?;
+    while !waiting.is_empty() {
+        let known = |name: &PackageName| resolve.package_names.contains_key(name);
+        waiting.retain(|group| !known(&group.main.name));
+        let missing = |group: &UnresolvedPackageGroup| group.main.foreign_deps.keys().any(|name| !known(name));
+        let Some(index) = waiting.iter().position(|group| !missing(group)) else { break };
+        let group = waiting.remove(index);
+        let name = group.main.name.to_string();
+        let fail = |error: ResolveError| WitError::ParseText { name, reason: error.to_string() };
+        ids.push(resolve.push_group(group).map_err(fail)?);
     }
+    if let Some(group) = waiting.first() {
+        let needs: Vec<String> = group.main.foreign_deps.keys().map(ToString::to_string).collect();
+        let reason = format!("it uses {}, of which one is not here", needs.join(", "));
+        return Err(WitError::ParseText { name: group.main.name.to_string(), reason });
+    }
+    let interfaces = ids.iter().flat_map(|id| resolve.packages[*id].interfaces.values().copied());
+    let interfaces: Vec<InterfaceId> = interfaces.collect();
     let mut reader = Reader::new(&resolve);
-    Ok(ids.iter().flat_map(|id| resolve.packages[*id].interfaces.values().copied().collect::<Vec<_>>()).map(|id| reader.interface(id)).collect())
+    Ok(interfaces.into_iter().map(|id| reader.interface(id)).collect())
+}
+
+fn parse(files: &[(&str, &str)]) -> Result<UnresolvedPackageGroup, WitError> {
+    let mut sources = SourceMap::default();
+    for (name, text) in files {
+        sources.push(Path::new(name), *text);
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    sources
+        .parse()
+        .map_err(|(sources, error)| WitError::ParseText { name: names.join(", "), reason: error.render(&sources) })
 }
 
 /// The methods an exported interface gives its plugin: `(name, function)`.
@@ -217,7 +242,7 @@ mod tests {
 
     #[test]
     fn wit_text_becomes_methods_with_types_and_docs() {
-        let interfaces = interfaces_of_text(&[("spell.wit", WIT)]).unwrap();
+        let interfaces = interfaces_of_packages(&[vec![("spell.wit", WIT)]]).unwrap();
         let checker = &interfaces[0];
         assert_eq!(&*checker.id, "acme:spell/checker@1.2.0");
         assert_eq!(checker.docs.as_deref(), Some("Checks words."));

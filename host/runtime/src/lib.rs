@@ -1,1 +1,31 @@
-//! stub
+//! Plugins: WebAssembly components, each in a store of its own, owned by one task.
+//!
+//! The way of a call: [`slot`] is the address that outlives generations and holds the bounded mailbox; [`actor`] is the task
+//! that owns an instance and takes from the mailbox; [`convert`] lifts JSON to component values and back by the function's
+//! type; [`imports`] is what a guest may ask the host for, grants checked there; [`link`] connects a plugin's import of
+//! another plugin's interface to whichever generation serves it. [`supervisor`] is the one task that loads, reloads, restarts
+//! and unloads. Only this crate knows wasmtime; it knows neither connections nor envelopes.
+
+mod actor;
+mod bindings;
+mod cache;
+mod convert;
+mod engine;
+mod host;
+mod imports;
+mod inbox;
+mod instance;
+mod link;
+mod manifest;
+mod native;
+mod output;
+mod package;
+mod slot;
+mod supervisor;
+
+pub use engine::{Engine, EngineError};
+pub use host::{Bundle, Host, HostParts};
+pub use manifest::{Manifest, ManifestError};
+pub use native::register as register_native;
+pub use package::{LoadError, Package};
+pub use supervisor::{Plugins, PluginsConfig, Summary};

@@ -1,0 +1,36 @@
+//! What `wit/host` looks like from the host's side. Generated; the only place that reads the contract's WIT.
+
+wasmtime::component::bindgen!({
+    path: "../../wit/host",
+    world: "plugin",
+    imports: { default: async | trappable },
+    exports: { default: async },
+});
+
+pub use exports::midplane::host::{state::Snapshot, subscriber::Event};
+pub use midplane::host as imports;
+pub use midplane::host::types::Error;
+
+use midplane_model::{ErrorCode, Fault};
+use serde_json::Value;
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let details = (!fault.details.is_empty()).then(|| Value::Object(fault.details).to_string());
+        Self { code: fault.code.as_str().to_owned(), message: fault.message, details }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let code = ErrorCode::from_str_opt(&error.code);
+        let mut fault = Fault::new(code.unwrap_or(ErrorCode::ApplicationError), error.message);
+        if let Some(Ok(Value::Object(details))) = error.details.map(|text| serde_json::from_str(&text)) {
+            fault.details = details;
+        }
+        if code.is_none() {
+            fault = fault.with("code", error.code);
+        }
+        fault
+    }
+}

@@ -1,0 +1,70 @@
+//! Publishing and subscribing. A plugin's own prefix is its own; the rest needs a grant.
+
+use midplane_broker::Publish;
+use midplane_model::{ErrorCode, Fault, Origin, Pattern, Topic};
+use serde_json::value::RawValue;
+
+use super::denied;
+use crate::{
+    bindings::{Error, imports::events},
+    inbox::Command,
+    instance::Guest,
+};
+
+impl Guest {
+    fn publish_event(&self, topic: &str, payload: String) -> Result<events::Published, Fault> {
+        let topic = Topic::parse(topic)?;
+        let own = topic.segments().next() == Some(&self.slot.name.prefix());
+        if !own && !self.package.manifest.grants.publish.iter().any(|grant| grant.matches(&topic)) {
+            return Err(denied("publish", &format!("publishing {topic}")));
+        }
+        let payload = RawValue::from_string(payload).map_err(|_| Fault::invalid_params("payload", "the payload is no JSON"))?;
+        let context = self.outgoing();
+        let origin = Origin {
+            principal: Some(context.principal.name.clone()),
+            plugin: Some(self.slot.name.as_str().into()),
+            request_id: Some(context.request_id.clone()),
+        };
+        let published = self.host.parts.broker.publish(Publish { topic, payload, origin, ttl: None }).map_err(Fault::from)?;
+        Ok(events::Published { stream: published.stream.to_string(), epoch: published.epoch.to_string(), seq: published.seq })
+    }
+
+    fn subscription(&self, patterns: &[String]) -> Result<Vec<Pattern>, Fault> {
+        if !self.package.subscriber {
+            let message = "this plugin exports no midplane:host/subscriber, so no event could reach it";
+            return Err(Fault::new(ErrorCode::NotSupported, message));
+        }
+        let patterns: Vec<Pattern> = patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
+        let own = self.slot.name.prefix();
+        for pattern in &patterns {
+            let granted = pattern.segments().next() == Some(&own)
+                || self.package.manifest.grants.subscribe.iter().any(|grant| grant.contains(pattern));
+            if !granted {
+                return Err(denied("subscribe", &format!("subscribing to {pattern}")));
+            }
+        }
+        Ok(patterns)
+    }
+}
+
+impl events::Host for Guest {
+    async fn publish(&mut self, topic: String, payload: String) -> wasmtime::Result<Result<events::Published, Error>> {
+        Ok(self.publish_event(&topic, payload).map_err(Error::from))
+    }
+
+    async fn subscribe(&mut self, patterns: Vec<String>) -> wasmtime::Result<Result<(), Error>> {
+        Ok(match self.subscription(&patterns) {
+            Ok(patterns) => {
+                _ = self.inbox.send(Command::Subscribe(patterns)).await;
+                Ok(())
+            }
+            Err(fault) => Err(fault.into()),
+        })
+    }
+
+    async fn unsubscribe(&mut self, patterns: Vec<String>) -> wasmtime::Result<()> {
+        let patterns = patterns.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
+        _ = self.inbox.send(Command::Unsubscribe(patterns)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! Calls by name.
+
+use midplane_model::{Call, Fault, Topic};
+
+use super::denied;
+use crate::{
+    bindings::{Error, imports::services},
+    instance::Guest,
+};
+
+impl Guest {
+    fn call_by_name(&self, method: &str, params: &str) -> Result<Call, Fault> {
+        // Method names have the grammar of topics, so grants are patterns.
+        let name = Topic::parse(method)?;
+        if !self.package.manifest.grants.methods.iter().any(|grant| grant.matches(&name)) {
+            return Err(denied("methods", &format!("calling {method}")));
+        }
+        let params = serde_json::from_str(params).map_err(|_| Fault::invalid_params("params", "the parameters are no JSON"))?;
+        Ok(Call { method: method.into(), params, context: self.outgoing() })
+    }
+}
+
+impl services::Host for Guest {
+    async fn call(&mut self, method: String, params: String) -> wasmtime::Result<Result<String, Error>> {
+        let answer = match self.call_by_name(&method, &params) {
+            Ok(call) => self.host.parts.router.call(call).await,
+            Err(fault) => Err(fault),
+        };
+        Ok(answer.map(|reply| reply.result.get().to_owned()).map_err(Error::from))
+    }
+
+    async fn methods(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(self.host.parts.router.methods().keys().map(ToString::to_string).collect())
+    }
+}

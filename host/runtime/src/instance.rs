@@ -1,0 +1,335 @@
+//! One instance of a component: a store of its own, because a trap poisons the whole store.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use midplane_capabilities::storage::Namespace;
+use midplane_model::{CallContext, Fault, Reply, schema::Function};
+use tokio::sync::{Notify, mpsc, oneshot};
+use wasmtime::{
+    Store, StoreLimits, StoreLimitsBuilder,
+    component::{ComponentNamedList, Func, Instance as Raw, Lift, Lower, ResourceTable, TypedFunc, Val},
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::{
+    bindings::{Error, Event, Snapshot},
+    host::{Host, split_id},
+    inbox,
+    output::Output,
+    package::{LoadError, Package},
+    slot::Slot,
+};
+
+/// Time for making an instance, which runs the guest's own initialisers.
+const INSTANTIATE_MAX: Duration = Duration::from_secs(10);
+/// Table elements of one instance.
+const TABLE_ELEMENTS_MAX: usize = 200_000;
+
+/// What a store holds.
+pub struct Guest {
+    pub host: Arc<Host>,
+    pub package: Arc<Package>,
+    pub slot: Arc<Slot>,
+    pub storage: Namespace,
+    pub inbox: mpsc::Sender<inbox::Command>,
+    pub inside: Inside,
+    log_budget: LogBudget,
+    limits: StoreLimits,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl Guest {
+    /// The context for what the guest asks of others now: that of the call inside, or the plugin's own.
+    pub fn outgoing(&self) -> CallContext {
+        self.inside.current().unwrap_or_else(|| self.slot.own_context())
+    }
+}
+
+/// Everything that is inside an instance now. Shared by the store, the actor and its watchdog.
+#[derive(Clone, Default)]
+pub struct Inside(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    calls: Mutex<BTreeMap<u64, Entry>>,
+    changed: Notify,
+}
+
+pub struct Entry {
+    pub context: CallContext,
+    /// Whether a caller asked, rather than an event.
+    pub called: bool,
+    pub answer: Answer,
+}
+
+/// Who waits for the result.
+pub enum Answer {
+    Json(oneshot::Sender<Result<Reply, Fault>>),
+    Values(oneshot::Sender<Result<Vec<Val>, Fault>>),
+    Nobody,
+}
+
+impl Answer {
+    pub fn fail(self, fault: Fault) {
+        // A caller that is gone no longer needs it.
+        match self {
+            Self::Json(reply) => _ = reply.send(Err(fault)),
+            Self::Values(reply) => _ = reply.send(Err(fault)),
+            Self::Nobody => {}
+        }
+    }
+}
+
+impl Inside {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn enter(&self, id: u64, entry: Entry) {
+        self.lock().insert(id, entry);
+        self.0.changed.notify_one();
+    }
+
+    pub fn leave(&self, id: u64) -> Option<Entry> {
+        let entry = self.lock().remove(&id);
+        self.0.changed.notify_one();
+        entry
+    }
+
+    /// Removes everything, to be told that the instance failed.
+    pub fn take(&self) -> Vec<Entry> {
+        std::mem::take(&mut *self.lock()).into_values().collect()
+    }
+
+    /// The context that an import acts in. With several calls inside nobody can tell whose import it is: then it is the
+    /// latest deadline, the chain of all, and no connection.
+    pub fn current(&self) -> Option<CallContext> {
+        let calls = self.lock();
+        let mut contexts = calls.values().map(|entry| &entry.context);
+        let first = contexts.next()?.clone();
+        Some(contexts.fold(first, |merged, other| {
+            let mut chain = merged.chain.to_vec();
+            chain.extend(other.chain.iter().filter(|name| !merged.chain.contains(name)).cloned());
+            CallContext { chain: chain.into(), deadline: merged.deadline.max(other.deadline), peer: None, ..merged }
+        }))
+    }
+
+    /// The context of the only call inside, if a caller made it.
+    pub fn caller(&self) -> Option<CallContext> {
+        let calls = self.lock();
+        let mut entries = calls.values();
+        let (first, second) = (entries.next()?, entries.next());
+        (first.called && second.is_none()).then(|| first.context.clone())
+    }
+
+    /// Resolves when something inside has been there longer than its deadline and `grace`.
+    pub async fn overdue(&self, grace: Duration) {
+        loop {
+            let earliest: Option<Instant> = self.lock().values().map(|entry| entry.context.deadline.at()).min();
+            match earliest {
+                None => self.0.changed.notified().await,
+                Some(at) => tokio::select! {
+                    () = self.0.changed.notified() => {}
+                    () = tokio::time::sleep_until((at + grace).into()) => return,
+                },
+            }
+        }
+    }
+}
+
+/// One exported function and its type.
+pub struct Export {
+    pub func: Func,
+    pub function: Arc<Function>,
+}
+
+type Outcome = (Result<(), Error>,);
+
+/// What the component exports, looked up once.
+#[derive(Default)]
+pub struct Exports {
+    /// By method name.
+    pub methods: HashMap<Arc<str>, Arc<Export>>,
+    /// By interface (without version) and function.
+    pub typed: HashMap<(String, Arc<str>), Arc<Export>>,
+    pub start: Option<TypedFunc<(), Outcome>>,
+    pub stop: Option<TypedFunc<(), ()>>,
+    pub on_event: Option<TypedFunc<(Event,), Outcome>>,
+    pub save: Option<TypedFunc<(), (Result<Snapshot, Error>,)>>,
+    pub restore: Option<TypedFunc<(Snapshot,), Outcome>>,
+}
+
+pub struct Instance {
+    pub store: Store<Guest>,
+    pub exports: Arc<Exports>,
+    pub inside: Inside,
+}
+
+impl Instance {
+    /// Makes an instance of a package beside whatever runs already. Nothing is called yet but the guest's initialisers.
+    pub async fn new(host: &Arc<Host>, package: &Arc<Package>, slot: &Arc<Slot>, inbox: mpsc::Sender<inbox::Command>) -> Result<Self, LoadError> {
+        let inside = Inside::default();
+        let wasi = WasiCtx::builder()
+            .stdout(Output { slot: slot.clone(), level: "info" })
+            .stderr(Output { slot: slot.clone(), level: "error" })
+            .build();
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(package.manifest.limits.memory_bytes)
+            .table_elements(TABLE_ELEMENTS_MAX)
+            .build();
+        let guest = Guest {
+            host: host.clone(),
+            package: package.clone(),
+            slot: slot.clone(),
+            storage: host.parts.storage.namespace(&slot.name),
+            inbox,
+            inside: inside.clone(),
+            log_budget: LogBudget::default(),
+            limits,
+            wasi,
+            table: ResourceTable::new(),
+        };
+        let mut store = Store::new(host.parts.engine.wasm(), guest);
+        store.limiter(|guest| &mut guest.limits);
+        // A guest yields at every epoch and is never interrupted by one: deadlines are kept outside, by dropping the store.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let made = tokio::time::timeout(INSTANTIATE_MAX, package.pre.instantiate_async(&mut store)).await;
+        let raw = made.map_err(|_| LoadError::Slow { step: "make an instance", limit: INSTANTIATE_MAX })?.map_err(LoadError::Instantiate)?;
+        let exports = Arc::new(look_up(&mut store, &raw, package)?);
+        Ok(Self { store, exports, inside })
+    }
+
+    /// Gives the state of the former generation to this one.
+    pub async fn restore(&mut self, snapshot: Snapshot) -> Result<(), LoadError> {
+        let Some(restore) = self.exports.clone().restore.clone() else { return Ok(()) };
+        let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
+        let call = restore.call_async(&mut self.store, (snapshot,));
+        finish("restore its state", limit, call).await
+    }
+
+    /// Calls `lifecycle.start`.
+    pub async fn start(&mut self) -> Result<(), LoadError> {
+        let Some(start) = self.exports.clone().start.clone() else { return Ok(()) };
+        let limit = self.store.data().package.manifest.limits.deadline;
+        finish("start", limit, start.call_async(&mut self.store, ())).await
+    }
+
+    /// Calls `state.save`; none when the plugin has no state. An error leaves the instance usable unless it trapped.
+    pub async fn save(&mut self) -> Result<Option<Snapshot>, LoadError> {
+        let Some(save) = self.exports.clone().save.clone() else { return Ok(None) };
+        let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
+        match tokio::time::timeout(limit, save.call_async(&mut self.store, ())).await {
+            Err(_) => Err(LoadError::Slow { step: "save its state", limit }),
+            Ok(Err(trap)) => Err(LoadError::Trap { step: "save its state", trap }),
+            Ok(Ok((Err(error),))) => Err(LoadError::Refused { step: "save its state", reason: error.message }),
+            Ok(Ok((Ok(snapshot),))) => Ok(Some(snapshot)),
+        }
+    }
+
+    /// Calls `lifecycle.stop`; whatever comes of it, the instance is dropped afterwards.
+    pub async fn stop(&mut self) {
+        let Some(stop) = self.exports.clone().stop.clone() else { return };
+        let done = tokio::time::timeout(Duration::from_secs(2), stop.call_async(&mut self.store, ())).await;
+        if !matches!(done, Ok(Ok(()))) {
+            tracing::warn!(plugin = %self.store.data().slot.name, "stop did not end well; the instance is dropped");
+        }
+    }
+}
+
+async fn finish(step: &'static str, limit: Duration, call: impl Future<Output = wasmtime::Result<Outcome>>) -> Result<(), LoadError> {
+    match tokio::time::timeout(limit, call).await {
+        Err(_) => Err(LoadError::Slow { step, limit }),
+        Ok(Err(trap)) => Err(LoadError::Trap { step, trap }),
+        Ok(Ok((Err(error),))) => Err(LoadError::Refused { step, reason: error.message }),
+        Ok(Ok((Ok(()),))) => Ok(()),
+    }
+}
+
+fn look_up(store: &mut Store<Guest>, raw: &Raw, package: &Package) -> Result<Exports, LoadError> {
+    let mut exports = Exports {
+        start: typed(store, raw, "midplane:host/lifecycle@0.1.0", "start")?,
+        stop: typed(store, raw, "midplane:host/lifecycle@0.1.0", "stop")?,
+        on_event: typed(store, raw, "midplane:host/subscriber@0.1.0", "on-event")?,
+        save: typed(store, raw, "midplane:host/state@0.1.0", "save")?,
+        restore: typed(store, raw, "midplane:host/state@0.1.0", "restore")?,
+        ..Exports::default()
+    };
+    for interface in &package.services {
+        let Some(index) = raw.get_export_index(&mut *store, None, &interface.id) else { continue };
+        for function in &interface.functions {
+            let Some(index) = raw.get_export_index(&mut *store, Some(&index), &function.name.wit) else { continue };
+            let Some(func) = raw.get_func(&mut *store, index) else { continue };
+            let export = Arc::new(Export { func, function: function.clone() });
+            let key = (split_id(&interface.id).0.to_owned(), function.name.wit.clone());
+            exports.typed.insert(key, export);
+        }
+        for (method, function) in midplane_router::interface_methods(&package.manifest.name.prefix(), interface) {
+            let key = (split_id(&interface.id).0.to_owned(), function.name.wit.clone());
+            if let Some(export) = exports.typed.get(&key) {
+                exports.methods.insert(method, export.clone());
+            }
+        }
+    }
+    Ok(exports)
+}
+
+/// A function of an optional interface; none if the component does not export it, an error if its type is another.
+fn typed<P, R>(store: &mut Store<Guest>, raw: &Raw, interface: &'static str, function: &'static str) -> Result<Option<TypedFunc<P, R>>, LoadError>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    let Some(index) = raw.get_export_index(&mut *store, None, interface) else { return Ok(None) };
+    let Some(index) = raw.get_export_index(&mut *store, Some(&index), function) else { return Ok(None) };
+    raw.get_typed_func(&mut *store, index)
+        .map(Some)
+        .map_err(|cause| LoadError::WrongExport { interface, function, cause })
+}
+
+/// Log lines a second that a guest may write; the rest is counted.
+const LOG_LINES_PER_SECOND_MAX: u32 = 200;
+
+/// How much of this second's log budget is used.
+pub struct LogBudget {
+    second: Instant,
+    lines: u32,
+    dropped: u32,
+}
+
+impl Default for LogBudget {
+    fn default() -> Self {
+        Self { second: Instant::now(), lines: 0, dropped: 0 }
+    }
+}
+
+impl Guest {
+    pub fn log_within_budget(&mut self, level: &'static str, message: &str) {
+        let budget = &mut self.log_budget;
+        if budget.second.elapsed() >= Duration::from_secs(1) {
+            let dropped = std::mem::take(&mut budget.dropped);
+            *budget = LogBudget::default();
+            if dropped > 0 {
+                self.slot.log("warn", &format!("{dropped} log lines were dropped: more than {LOG_LINES_PER_SECOND_MAX} a second"));
+            }
+        }
+        let budget = &mut self.log_budget;
+        budget.lines += 1;
+        if budget.lines > LOG_LINES_PER_SECOND_MAX {
+            budget.dropped += 1;
+        } else {
+            self.slot.log(level, message);
+        }
+    }
+}

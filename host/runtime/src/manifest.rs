@@ -1,0 +1,261 @@
+//! `plugin.toml`: parsed once, unknown keys refused by name.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use midplane_model::{
+    Pattern, PluginName, Scope,
+    limits::{PLUGIN_DEADLINE_DEFAULT, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT},
+};
+use semver::{Version, VersionReq};
+use serde::Deserialize;
+
+/// The contract this host serves.
+pub const CONTRACT: Version = Version::new(0, 1, 0);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("plugin.toml: {0}")]
+    Parse(String),
+    #[error("plugin.toml: {key}: {reason}")]
+    Value { key: String, reason: String },
+    #[error("plugin.toml: built for midplane:host {wanted}, this host serves {CONTRACT}")]
+    Contract { wanted: VersionReq },
+}
+
+/// A checked manifest.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    pub name: PluginName,
+    pub version: Version,
+    /// File name of the component beside the manifest.
+    pub component: String,
+    pub description: String,
+    pub dependencies: BTreeMap<PluginName, VersionReq>,
+    pub grants: Grants,
+    pub limits: Limits,
+    /// What a caller's credential needs, by function name in snake_case; `write` where silent.
+    pub scopes: BTreeMap<String, Scope>,
+    /// The `[config]` table as JSON text, without its schema.
+    pub config: String,
+}
+
+/// What the plugin may do beyond computing. Everything else is denied.
+#[derive(Debug, Clone, Default)]
+pub struct Grants {
+    pub methods: Vec<Pattern>,
+    pub publish: Vec<Pattern>,
+    pub subscribe: Vec<Pattern>,
+    pub files: Vec<FileGrant>,
+    pub terminals: bool,
+}
+
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileGrant {
+    pub path: String,
+    pub access: Access,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    Read,
+    Write,
+}
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub memory_bytes: usize,
+    pub deadline: Duration,
+    pub queue: usize,
+    /// Calls of `async func` exports inside at the same time.
+    pub max_concurrency: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    plugin: RawPlugin,
+    #[serde(default)]
+    dependencies: BTreeMap<String, String>,
+    #[serde(default)]
+    grants: RawGrants,
+    #[serde(default)]
+    limits: RawLimits,
+    #[serde(default)]
+    scopes: BTreeMap<String, String>,
+    #[serde(default)]
+    config: toml::Table,
+    /// REST routes and agent tools: accepted, served by later versions of the host.
+    #[serde(default, rename = "routes")]
+    _routes: Vec<toml::Table>,
+    #[serde(default, rename = "tools")]
+    _tools: BTreeMap<String, toml::Table>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlugin {
+    name: String,
+    version: String,
+    component: String,
+    host: String,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawGrants {
+    methods: Vec<String>,
+    publish: Vec<String>,
+    subscribe: Vec<String>,
+    files: Vec<FileGrant>,
+    terminals: bool,
+    /// Accepted for the contract's sake; nothing of these is granted yet.
+    #[serde(rename = "processes")]
+    _processes: Vec<String>,
+    #[serde(rename = "http")]
+    _http: Vec<String>,
+    #[serde(rename = "env")]
+    _env: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    memory_bytes: Option<usize>,
+    deadline_ms: Option<u64>,
+    queue: Option<usize>,
+    max_concurrency: Option<usize>,
+    instances: Option<usize>,
+}
+
+impl Manifest {
+    /// Parses and checks the text of a `plugin.toml`.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let raw: Raw = toml::from_str(text).map_err(|error| ManifestError::Parse(error.to_string()))?;
+        let wanted = value("plugin.host", VersionReq::parse(&raw.plugin.host))?;
+        if !wanted.matches(&CONTRACT) {
+            return Err(ManifestError::Contract { wanted });
+        }
+        if raw.plugin.component.contains(['/', '\\']) || raw.plugin.component.starts_with('.') {
+            return Err(wrong("plugin.component", "must be a file name beside plugin.toml"));
+        }
+        let (dependencies, scopes) = (dependencies(raw.dependencies)?, scopes(raw.scopes)?);
+        let mut config = raw.config;
+        config.remove("schema");
+        Ok(Self {
+            name: value("plugin.name", PluginName::parse(&raw.plugin.name).map_err(|fault| fault.message))?,
+            version: value("plugin.version", Version::parse(&raw.plugin.version))?,
+            component: raw.plugin.component,
+            description: raw.plugin.description,
+            dependencies,
+            grants: grants(raw.grants)?,
+            limits: limits(&raw.limits)?,
+            scopes,
+            config: value("config", serde_json::to_string(&config))?,
+        })
+    }
+}
+
+fn wrong(key: &str, reason: impl ToString) -> ManifestError {
+    ManifestError::Value { key: key.to_owned(), reason: reason.to_string() }
+}
+
+fn value<T, E: ToString>(key: &str, result: Result<T, E>) -> Result<T, ManifestError> {
+    result.map_err(|error| wrong(key, error.to_string()))
+}
+
+fn dependencies(raw: BTreeMap<String, String>) -> Result<BTreeMap<PluginName, VersionReq>, ManifestError> {
+    raw.into_iter()
+        .map(|(name, range)| {
+            let key = format!("dependencies.{name}");
+            let name = value(&key, PluginName::parse(&name).map_err(|fault| fault.message))?;
+            Ok((name, value(&key, VersionReq::parse(&range))?))
+        })
+        .collect()
+}
+
+fn scopes(raw: BTreeMap<String, String>) -> Result<BTreeMap<String, Scope>, ManifestError> {
+    raw.into_iter()
+        .map(|(function, scope)| {
+            let parsed = Scope::parse(&scope)
+                .ok_or_else(|| wrong(&format!("scopes.{function}"), format!("{scope:?} is none of read, write, terminal, exec, admin")))?;
+            Ok((function, parsed))
+        })
+        .collect()
+}
+
+fn grants(raw: RawGrants) -> Result<Grants, ManifestError> {
+    let patterns = |key: &str, texts: Vec<String>| -> Result<Vec<Pattern>, ManifestError> {
+        texts.iter().map(|text| value(key, Pattern::parse(text).map_err(|fault| fault.message))).collect()
+    };
+    Ok(Grants {
+        methods: patterns("grants.methods", raw.methods)?,
+        publish: patterns("grants.publish", raw.publish)?,
+        subscribe: patterns("grants.subscribe", raw.subscribe)?,
+        files: raw.files,
+        terminals: raw.terminals,
+    })
+}
+
+fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
+    if raw.instances.is_some_and(|instances| instances != 1) {
+        return Err(wrong("limits.instances", "more than one instance is not supported yet; use max_concurrency"));
+    }
+    let positive = |key: &str, value: Option<usize>, default: usize| match value {
+        Some(0) => Err(wrong(key, "must be at least 1")),
+        value => Ok(value.unwrap_or(default)),
+    };
+    Ok(Limits {
+        memory_bytes: positive("limits.memory_bytes", raw.memory_bytes, PLUGIN_MEMORY_BYTES_DEFAULT)?,
+        deadline: raw.deadline_ms.map_or(PLUGIN_DEADLINE_DEFAULT, Duration::from_millis),
+        queue: positive("limits.queue", raw.queue, PLUGIN_QUEUE_DEFAULT)?,
+        max_concurrency: positive("limits.max_concurrency", raw.max_concurrency, 1)?,
+    })
+}
+
+impl Grants {
+    /// Whether a path (relative, normal) may be used in this way.
+    #[must_use]
+    pub fn allows_file(&self, path: &str, access: Access) -> bool {
+        self.files.iter().any(|grant| {
+            let root = grant.path.trim_matches('/');
+            let inside = root.is_empty() || root == "." || path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+            inside && (grant.access == Access::Write || access == Access::Read)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "[plugin]\nname = \"spell\"\nversion = \"1.2.0\"\ncomponent = \"spell.wasm\"\nhost = \"^0.1\"\n";
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        assert!(Manifest::parse(GOOD).is_ok());
+        let error = Manifest::parse(&format!("{GOOD}colour = \"red\"\n")).unwrap_err().to_string();
+        assert!(error.contains("colour"), "{error}");
+        let error = Manifest::parse(&format!("{GOOD}[grants]\nfilez = []\n")).unwrap_err().to_string();
+        assert!(error.contains("filez"), "{error}");
+    }
+
+    #[test]
+    fn a_contract_that_is_too_new_is_refused_with_both_versions() {
+        let error = Manifest::parse(&GOOD.replace("^0.1", "^0.9")).unwrap_err().to_string();
+        assert!(error.contains("^0.9") && error.contains("0.1.0"), "{error}");
+    }
+
+    #[test]
+    fn file_grants_cover_a_folder_and_what_is_below_and_nothing_beside() {
+        let grants = Grants { files: vec![FileGrant { path: "docs".into(), access: Access::Read }], ..Grants::default() };
+        assert!(grants.allows_file("docs", Access::Read));
+        assert!(grants.allows_file("docs/a", Access::Read));
+        assert!(!grants.allows_file("docs/a", Access::Write));
+        assert!(!grants.allows_file("docs2", Access::Read));
+        assert!(!grants.allows_file("", Access::Read));
+    }
+}

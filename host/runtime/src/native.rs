@@ -1,0 +1,54 @@
+//! `plugin.*`: the host's own service about plugins.
+
+use std::sync::Arc;
+
+use midplane_model::{Fault, PluginName, Scope};
+use midplane_router::{Params, Router, interfaces_of_packages, register_native};
+use serde_json::{Value, json};
+
+use crate::supervisor::Plugins;
+
+/// Log lines of one answer where the caller names no limit.
+const LOGS_DEFAULT: usize = 100;
+
+/// Registers `plugin.*`.
+///
+/// # Errors
+/// `internal` if the WIT inside the program cannot be read, which the tests exclude.
+pub fn register(router: &Router, plugins: &Arc<Plugins>) -> Result<(), Fault> {
+    let wit = [
+        vec![("types.wit", include_str!("../../../wit/host/types.wit"))],
+        vec![("native.wit", include_str!("../../../wit/native/native.wit"))],
+    ];
+    let interfaces = interfaces_of_packages(&wit).map_err(|error| {
+        tracing::error!(%error, "the WIT of native services");
+        Fault::internal()
+    })?;
+    let interface = interfaces.into_iter().find(|interface| &*interface.name == "plugin").ok_or_else(Fault::internal)?;
+    let scopes = [("reload", Scope::Admin), ("enable", Scope::Admin), ("disable", Scope::Admin), ("logs", Scope::Admin)];
+    let plugins = plugins.clone();
+    let handler = move |function: &str, params: Params, _| {
+        let (plugins, function) = (plugins.clone(), function.to_owned());
+        Box::pin(async move { serve(&plugins, &function, params).await }) as midplane_model::BoxFuture<'static, _>
+    };
+    register_native(router, interface, &scopes, Arc::new(handler));
+    Ok(())
+}
+
+async fn serve(plugins: &Plugins, function: &str, mut params: Params) -> Result<Value, Fault> {
+    if function == "list" {
+        return Ok(json!(plugins.list()));
+    }
+    let name = PluginName::parse(&params.take::<String>("name")?)?;
+    match function {
+        "get" => plugins.get(&name),
+        "reload" => Ok(json!(plugins.reload(&name).await?)),
+        "enable" => Ok(json!(plugins.enable(&name, true).await?)),
+        "disable" => Ok(json!(plugins.enable(&name, false).await?)),
+        "logs" => {
+            let limit = params.take::<Option<u32>>("limit")?.map_or(LOGS_DEFAULT, |limit| limit as usize);
+            Ok(json!(plugins.logs(&name, limit)?))
+        }
+        _ => Err(Fault::internal()),
+    }
+}

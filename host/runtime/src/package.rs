@@ -1,0 +1,245 @@
+//! A plugin's files, read, checked and compiled: everything that can be known before an instance is made.
+
+use std::{sync::Arc, time::Duration};
+
+use midplane_capabilities::files::{FilesError, ListOptions, RelativePath, Root};
+use midplane_model::{
+    Fault,
+    schema::{Function, Interface},
+};
+use midplane_router::{WitError, interfaces_of_component, interfaces_of_packages};
+use sha2::{Digest, Sha256};
+use wasmtime::component::{HasSelf, InstancePre, Linker};
+
+use crate::{
+    bindings::Plugin,
+    engine::EngineError,
+    host::{Bundle, Host},
+    instance::Guest,
+    link,
+    manifest::{Manifest, ManifestError},
+};
+
+/// Interfaces of the host's own contract that a plugin may import or export.
+const HOST_PREFIX: &str = "midplane:host/";
+const HOST_IMPORTS: &[&str] =
+    &["types", "context", "events", "services", "storage", "config", "log", "timers", "files", "watch", "terminals"];
+
+/// The contract's WIT, so that the WIT beside a plugin can be read.
+const HOST_WIT: &[(&str, &str)] = &[
+    ("types.wit", include_str!("../../../wit/host/types.wit")),
+    ("context.wit", include_str!("../../../wit/host/context.wit")),
+    ("events.wit", include_str!("../../../wit/host/events.wit")),
+    ("services.wit", include_str!("../../../wit/host/services.wit")),
+    ("storage.wit", include_str!("../../../wit/host/storage.wit")),
+    ("config.wit", include_str!("../../../wit/host/config.wit")),
+    ("log.wit", include_str!("../../../wit/host/log.wit")),
+    ("timers.wit", include_str!("../../../wit/host/timers.wit")),
+    ("files.wit", include_str!("../../../wit/host/files.wit")),
+    ("terminals.wit", include_str!("../../../wit/host/terminals.wit")),
+    ("exports.wit", include_str!("../../../wit/host/exports.wit")),
+];
+
+/// Why a plugin, or a new generation of it, does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot read {path}: {}", .source.message)]
+    Read { path: String, source: Fault },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("{path}: {source}")]
+    Decode { path: String, source: WitError },
+    #[error("{}", with_cause(.0))]
+    Compile(EngineError),
+    #[error("imports {interface}, which this host does not have (it serves midplane:host {})", crate::manifest::CONTRACT)]
+    UnknownImport { interface: String },
+    #[error("waits for a plugin that serves {interface}")]
+    Missing { interface: String },
+    #[error("waits for the plugin {name} {range}")]
+    MissingDependency { name: String, range: String },
+    #[error("imports {interface} with another type: {reason}")]
+    Incompatible { interface: String, reason: String },
+    #[error("cannot link {interface}: {cause}")]
+    Link { interface: String, cause: wasmtime::Error },
+    #[error("the instance cannot be made: {}", crate::actor::describe(.0))]
+    Instantiate(wasmtime::Error),
+    #[error("exports {interface} with another type for {function}: {cause}")]
+    WrongExport { interface: &'static str, function: &'static str, cause: wasmtime::Error },
+    #[error("did not {step} within {} ms", .limit.as_millis())]
+    Slow { step: &'static str, limit: Duration },
+    #[error("failed to {step}: {}", crate::actor::describe(.trap))]
+    Trap { step: &'static str, trap: wasmtime::Error },
+    #[error("could not {step}: {reason}")]
+    Refused { step: &'static str, reason: String },
+    #[error("the folder {folder} holds a second plugin named {name}; the first is in {other}")]
+    NameTaken { name: String, folder: String, other: String },
+    #[error("the call inside did not finish within {} ms", .0.as_millis())]
+    Busy(Duration),
+    #[error("the former generation is gone")]
+    Gone,
+}
+
+fn with_cause(error: &EngineError) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+impl LoadError {
+    /// Whether the plugin may run as soon as another one does.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::MissingDependency { .. })
+    }
+}
+
+pub struct Package {
+    pub manifest: Manifest,
+    /// Of manifest and component: equal digests are the same package.
+    pub digest: String,
+    /// Served interfaces, with docs where the WIT beside the component has them.
+    pub services: Vec<Arc<Interface>>,
+    /// Imported interfaces of other plugins.
+    pub needs: Vec<Interface>,
+    pub wasm_bytes: usize,
+    /// Keeps state in memory and hands it over.
+    pub stateful: bool,
+    /// Can receive events.
+    pub subscriber: bool,
+    pub pre: InstancePre<Guest>,
+}
+
+/// The files of a plugin before anything is made of them.
+pub struct Files {
+    pub manifest: String,
+    pub wasm: Vec<u8>,
+    pub wit: Vec<(String, String)>,
+}
+
+impl Files {
+    pub fn of_bundle(bundle: &Bundle) -> Self {
+        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        Self { manifest: bundle.manifest.to_owned(), wasm: bundle.wasm.to_vec(), wit: bundle.wit.iter().map(own).collect() }
+    }
+
+    /// Reads a plugin folder below `root`. The manifest comes first, so that its errors do.
+    pub async fn of_folder(root: &Root, folder: &str) -> Result<Self, LoadError> {
+        let manifest = read(root, &format!("{folder}/plugin.toml")).await?;
+        let manifest = String::from_utf8_lossy(&manifest).into_owned();
+        let component = Manifest::parse(&manifest)?.component;
+        let wasm = read(root, &format!("{folder}/{component}")).await?;
+        let mut wit = Vec::new();
+        for path in wit_files(root, folder).await {
+            if let Ok(text) = read(root, &path).await {
+                let name = path.trim_start_matches(&format!("{folder}/wit/")).to_owned();
+                wit.push((name, String::from_utf8_lossy(&text).into_owned()));
+            }
+        }
+        Ok(Self { manifest, wasm, wit })
+    }
+}
+
+async fn read(root: &Root, path: &str) -> Result<Vec<u8>, LoadError> {
+    let fail = |error: FilesError| LoadError::Read { path: path.to_owned(), source: error.into() };
+    let relative = RelativePath::parse(path).map_err(fail)?;
+    Ok(root.read(&relative, None).await.map_err(fail)?.bytes.to_vec())
+}
+
+/// WIT beside the component; none is fine.
+async fn wit_files(root: &Root, folder: &str) -> Vec<String> {
+    let Ok(path) = RelativePath::parse(&format!("{folder}/wit")) else { return Vec::new() };
+    let options = ListOptions { depth: 3, ..ListOptions::default() };
+    let Ok(listing) = root.list(&path, options).await else { return Vec::new() };
+    let paths = listing.entries.iter().map(|entry| entry.path.as_str().to_owned());
+    paths.filter(|path| path.ends_with(".wit")).collect()
+}
+
+impl Package {
+    /// Checks, compiles and links. Seconds of work for large components: call it where blocking is allowed.
+    pub fn build(host: &Host, files: &Files) -> Result<Self, LoadError> {
+        let manifest = Manifest::parse(&files.manifest)?;
+        let path = manifest.component.clone();
+        let interfaces = interfaces_of_component(&files.wasm).map_err(|source| LoadError::Decode { path, source })?;
+        let needs = needs(interfaces.imports)?;
+        let (hooks, services): (Vec<_>, Vec<_>) = interfaces.exports.into_iter().partition(|interface| interface.id.starts_with(HOST_PREFIX));
+        let services = services.into_iter().filter(|interface| !interface.id.starts_with("wasi:"));
+        let documented = document(services.collect(), &files.wit, &manifest);
+        let component = host.parts.engine.compile(&files.wasm).map_err(LoadError::Compile)?;
+        let mut linker = linker(host)?;
+        for interface in &needs {
+            link::define(&mut linker, interface)?;
+        }
+        let pre = linker.instantiate_pre(&component).map_err(LoadError::Instantiate)?;
+        let has = |name: &str| hooks.iter().any(|hook| &*hook.name == name);
+        let digest = Sha256::new().chain_update(&files.manifest).chain_update([0]).chain_update(&files.wasm).finalize();
+        Ok(Self {
+            digest: format!("{digest:x}"),
+            services: documented.into_iter().map(Arc::new).collect(),
+            needs,
+            wasm_bytes: files.wasm.len(),
+            stateful: has("state"),
+            subscriber: has("subscriber"),
+            pre,
+            manifest,
+        })
+    }
+}
+
+/// Imports that other plugins must satisfy; unknown ones of the host are refused here, by name.
+fn needs(imports: Vec<Interface>) -> Result<Vec<Interface>, LoadError> {
+    let mut needs = Vec::new();
+    for interface in imports {
+        if let Some(rest) = interface.id.strip_prefix(HOST_PREFIX) {
+            let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
+            let served = HOST_IMPORTS.contains(&name) && version.starts_with("0.1.");
+            if !served {
+                return Err(LoadError::UnknownImport { interface: interface.id.to_string() });
+            }
+        } else if !interface.id.starts_with("wasi:") && !interface.functions.is_empty() {
+            needs.push(interface);
+        }
+    }
+    Ok(needs)
+}
+
+fn linker(host: &Host) -> Result<Linker<Guest>, LoadError> {
+    let fail = |interface: &str| {
+        let interface = interface.to_owned();
+        move |cause| LoadError::Link { interface, cause }
+    };
+    let mut linker = Linker::new(host.parts.engine.wasm());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail("wasi"))?;
+    Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(fail("midplane:host"))?;
+    Ok(linker)
+}
+
+/// Takes names of types and docs from the WIT beside the component, where it describes the same functions.
+fn document(mut services: Vec<Interface>, wit: &[(String, String)], manifest: &Manifest) -> Vec<Interface> {
+    if wit.is_empty() {
+        return services;
+    }
+    let mut packages: Vec<Vec<(&str, &str)>> = vec![HOST_WIT.to_vec()];
+    let mut folders: Vec<&str> = wit.iter().map(|(name, _)| name.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    for folder in folders {
+        let inside = |name: &str| name.rsplit_once('/').map_or("", |(folder, _)| folder) == folder;
+        packages.push(wit.iter().filter(|(name, _)| inside(name)).map(|(name, text)| (&**name, &**text)).collect());
+    }
+    let known = match interfaces_of_packages(&packages) {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::warn!(plugin = %manifest.name, %error, "the WIT beside the component cannot be read: no docs");
+            return services;
+        }
+    };
+    for service in &mut services {
+        let Some(text) = known.iter().find(|known| known.id == service.id) else { continue };
+        service.docs.clone_from(&text.docs);
+        for function in &mut service.functions {
+            let same = |known: &&Arc<Function>| known.name == function.name && known.same_shape(function);
+            if let Some(known) = text.functions.iter().find(same) {
+                *function = known.clone();
+            }
+        }
+    }
+    services
+}

@@ -1,0 +1,208 @@
+//! The address of a plugin: it outlives generations. Calls go into its bounded mailbox; whoever serves the plugin now, or
+//! will after a reload, takes them out in order. That is why a reload loses and reorders nothing.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use midplane_model::{
+    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply,
+    event::rfc3339,
+    limits::PLUGIN_LOG_LINES_MAX,
+    schema::Function,
+};
+use midplane_router::{Method, Service};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use wasmtime::component::Val;
+
+use crate::bindings::Event;
+
+/// Where a plugin is in its life (contract, section 10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Waiting,
+    Starting,
+    Running,
+    Reloading,
+    Backoff,
+    Disabled,
+    Failed,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Reloading => "reloading",
+            Self::Backoff => "backoff",
+            Self::Disabled => "disabled",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether calls may wait in the mailbox, because somebody will take them.
+    fn takes_calls(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Reloading | Self::Backoff)
+    }
+}
+
+/// What the mailbox holds.
+pub enum Message {
+    /// A call by method name, with JSON parameters.
+    Call { method: Arc<str>, params: Value, context: CallContext, reply: oneshot::Sender<Result<Reply, Fault>> },
+    /// A call by another plugin, with component values of the type that it expects.
+    Typed { interface: Arc<str>, expects: Arc<Function>, args: Vec<Val>, context: CallContext, reply: oneshot::Sender<Result<Vec<Val>, Fault>> },
+    /// For the `subscriber` export. No reply.
+    Event(Event),
+}
+
+/// What `plugin.list` says.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub state: State,
+    pub reason: Option<String>,
+    pub version: String,
+    pub generation: u64,
+    /// The manifest's deadline for a call.
+    pub deadline: Duration,
+}
+
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct LogLine {
+    pub time: String,
+    pub level: &'static str,
+    pub message: String,
+}
+
+pub struct Slot {
+    pub name: PluginName,
+    mailbox: mpsc::Sender<Message>,
+    status: Mutex<Status>,
+    logs: Mutex<VecDeque<LogLine>>,
+}
+
+impl Slot {
+    /// `queue` calls may wait; one more is `unavailable`.
+    pub fn new(name: PluginName, queue: usize, status: Status) -> (Arc<Self>, mpsc::Receiver<Message>) {
+        let (mailbox, receiver) = mpsc::channel(queue);
+        let slot = Self { name, mailbox, status: Mutex::new(status), logs: Mutex::default() };
+        (Arc::new(slot), receiver)
+    }
+
+    pub fn status(&self) -> Status {
+        self.lock().clone()
+    }
+
+    /// Changes the status and returns what it was.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) -> Status {
+        let mut status = self.lock();
+        let before = status.clone();
+        change(&mut status);
+        before
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place in the mailbox for an event; waits while it is full, so that the events stay where they come from.
+    pub fn mailbox(&self) -> &mpsc::Sender<Message> {
+        &self.mailbox
+    }
+
+    pub fn log(&self, level: &'static str, message: &str) {
+        let cut = message.floor_char_boundary(8192.min(message.len()));
+        let message = message[..cut].to_owned();
+        tracing::debug!(target: "midplane::plugin", plugin = %self.name, level, message);
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if logs.len() >= PLUGIN_LOG_LINES_MAX {
+            logs.pop_front();
+        }
+        logs.push_back(LogLine { time: rfc3339(SystemTime::now()), level, message });
+    }
+
+    /// The newest log lines, oldest first.
+    pub fn logs(&self, limit: usize) -> Vec<LogLine> {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.iter().skip(logs.len().saturating_sub(limit)).cloned().collect()
+    }
+
+    /// The context of what the plugin does on its own (events, timers, start).
+    pub fn own_context(&self) -> CallContext {
+        let principal = Principal { name: format!("plugin:{}", self.name).into(), scopes: Principal::owner().scopes };
+        let request_id = format!("p-{}", random_hex());
+        let context = CallContext::new(request_id, Arc::new(principal), self.status().deadline);
+        CallContext { chain: Arc::from([self.name.clone()]), ..context }
+    }
+
+    /// A typed call by another plugin.
+    ///
+    /// # Errors
+    /// `cycle`, `plugin_unavailable`, `unavailable`, `timeout`, `plugin_failed`.
+    pub async fn call_typed(
+        &self,
+        interface: Arc<str>,
+        expects: Arc<Function>,
+        args: Vec<Val>,
+        context: &CallContext,
+    ) -> Result<Vec<Val>, Fault> {
+        self.ask(context, |context, reply| Message::Typed { interface, expects, args, context, reply }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        context: &CallContext,
+        message: impl FnOnce(CallContext, oneshot::Sender<Result<T, Fault>>) -> Message,
+    ) -> Result<T, Fault> {
+        let status = self.status();
+        if !status.state.takes_calls() {
+            return Err(self.unavailable(&status));
+        }
+        let mut context = context.enter(&self.name)?;
+        context.deadline = context.deadline.capped(status.deadline);
+        let deadline = context.deadline;
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.try_send(message(context, reply)).map_err(|_| self.busy())?;
+        match tokio::time::timeout_at(deadline.at().into(), answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.unavailable(&self.status())),
+            Err(_) => Err(deadline.fault()),
+        }
+    }
+
+    pub fn unavailable(&self, status: &Status) -> Fault {
+        let reason = status.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Fault::new(ErrorCode::PluginUnavailable, format!("{} is {}{reason}", self.name, status.state.as_str()))
+            .with("plugin", self.name.as_str())
+            .with("state", status.state.as_str())
+    }
+
+    fn busy(&self) -> Fault {
+        Fault::new(ErrorCode::Unavailable, format!("{} calls wait for {} already; try again", self.mailbox.max_capacity(), self.name))
+            .with("busy", self.name.as_str())
+            .retry_after_ms(50)
+    }
+}
+
+/// Serves the methods of the registry.
+pub struct SlotService(pub Arc<Slot>);
+
+impl Service for SlotService {
+    fn call(&self, method: &Arc<Method>, call: Call) -> BoxFuture<'static, Result<Reply, Fault>> {
+        let (slot, method) = (self.0.clone(), method.name.clone());
+        Box::pin(async move {
+            let Call { params, context, .. } = call;
+            slot.ask(&context, |context, reply| Message::Call { method, params, context, reply }).await
+        })
+    }
+}
+
+pub fn random_hex() -> String {
+    // The operating system's random source does not fail after start; a repeated id would only blur a log.
+    format!("{:016x}", getrandom::u64().unwrap_or_default())
+}

@@ -1,0 +1,286 @@
+//! The one task that loads, reloads, restarts and unloads plugins, so that no two of these ever race.
+//!
+//! A reload makes the new generation beside the old one and swaps in one step; until then every failure leads back to an
+//! untouched old generation. See `reload` for the order of the steps.
+
+mod generation;
+mod plugin;
+mod reload;
+mod sources;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use midplane_broker::Publish;
+use midplane_capabilities::{files::Root, terminals::TerminalEvent};
+use midplane_model::{Fault, Origin, PluginName, Topic};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use crate::{
+    actor::Died,
+    host::{Bundle, Host},
+    imports::news,
+    inbox,
+    package::LoadError,
+    slot::{LogLine, State},
+};
+use plugin::Plugin;
+
+/// Commands that wait for the supervisor; then whoever asks waits.
+const COMMANDS_MAX: usize = 64;
+/// First and longest pause before a restart.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// Restarts within the window; one more failure disables the plugin.
+const RESTARTS: (usize, Duration) = (5, Duration::from_secs(180));
+
+/// Where plugins come from.
+#[derive(Debug, Default)]
+pub struct PluginsConfig {
+    /// First-party plugins inside the program.
+    pub bundles: Vec<Bundle>,
+    /// A folder of plugin folders. A plugin in it takes the place of a bundled one of the same name.
+    pub folder: Option<PathBuf>,
+    /// What happens to terminals, for the plugins that may use them. Bounded by whoever makes it.
+    pub terminal_events: Option<mpsc::Receiver<TerminalEvent>>,
+}
+
+/// One line of `plugin.list`.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Summary {
+    pub name: PluginName,
+    pub version: String,
+    pub state: &'static str,
+    pub generation: u64,
+    pub description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub builtin: bool,
+}
+
+enum Command {
+    Reload { name: PluginName, done: oneshot::Sender<Result<Summary, Fault>> },
+    Enable { name: PluginName, on: bool, done: oneshot::Sender<Result<Summary, Fault>> },
+    /// Plugin folders whose files changed and have been quiet since.
+    Changed(BTreeSet<String>),
+    Died { name: PluginName, generation: u64, died: Died },
+    Stop,
+}
+
+/// What everybody may read about plugins.
+type Table = Arc<RwLock<BTreeMap<PluginName, Arc<plugin::Shown>>>>;
+
+/// The handle of the supervisor.
+pub struct Plugins {
+    commands: mpsc::Sender<Command>,
+    table: Table,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Plugins {
+    /// Loads every plugin and resolves when each runs or has a reason not to.
+    ///
+    /// # Errors
+    /// Only when the plugin folder itself cannot be read or watched; a broken plugin is an event.
+    pub async fn start(host: Arc<Host>, config: PluginsConfig) -> Result<Self, Fault> {
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let table = Table::default();
+        let (folder, watch) = sources::open(config.folder, commands.clone()).await?;
+        let mut supervisor = Supervisor {
+            host,
+            folder,
+            bundles: config.bundles,
+            plugins: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            table: table.clone(),
+            commands: commands.downgrade(),
+        };
+        supervisor.load_everything().await;
+        let task = tokio::spawn(async move {
+            supervisor.run(receiver, config.terminal_events).await;
+            if let Some(watch) = watch {
+                watch.close().await;
+            }
+        });
+        Ok(Self { commands, table, task: Mutex::new(Some(task)) })
+    }
+
+    /// All plugins by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Summary> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.values().map(|shown| shown.summary()).collect()
+    }
+
+    /// Everything about one plugin: interfaces with types and docs, grants, limits.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn get(&self, name: &PluginName) -> Result<Value, Fault> {
+        Ok(self.find(name)?.describe())
+    }
+
+    /// The newest log lines, oldest first.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn logs(&self, name: &PluginName, limit: usize) -> Result<Vec<LogLine>, Fault> {
+        Ok(self.find(name)?.slot.logs(limit))
+    }
+
+    /// Loads the plugin's files again and answers when the new generation serves.
+    ///
+    /// # Errors
+    /// `not_found`, or `plugin_failed` with the reason; the old generation then goes on.
+    pub async fn reload(&self, name: &PluginName) -> Result<Summary, Fault> {
+        self.ask(|done| Command::Reload { name: name.clone(), done }).await
+    }
+
+    /// Starts a plugin that was disabled, or stops and disables it.
+    ///
+    /// # Errors
+    /// `not_found`, or `plugin_failed` with the reason.
+    pub async fn enable(&self, name: &PluginName, on: bool) -> Result<Summary, Fault> {
+        self.ask(|done| Command::Enable { name: name.clone(), on, done }).await
+    }
+
+    /// Stops every plugin in turn and joins the supervisor.
+    pub async fn close(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            _ = self.commands.send(Command::Stop).await;
+            _ = task.await;
+        }
+    }
+
+    fn find(&self, name: &PluginName) -> Result<Arc<plugin::Shown>, Fault> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.get(name).cloned().ok_or_else(|| no_plugin(name))
+    }
+
+    async fn ask(&self, command: impl FnOnce(oneshot::Sender<Result<Summary, Fault>>) -> Command) -> Result<Summary, Fault> {
+        let (done, answer) = oneshot::channel();
+        self.commands.send(command(done)).await.map_err(|_| Fault::internal())?;
+        answer.await.map_err(|_| Fault::internal())?
+    }
+}
+
+fn no_plugin(name: &PluginName) -> Fault {
+    Fault::not_found(format!("there is no plugin {name}; plugin.list names those there are"))
+}
+
+async fn next_terminal_event(events: &mut Option<mpsc::Receiver<TerminalEvent>>) -> TerminalEvent {
+    if let Some(receiver) = events {
+        if let Some(event) = receiver.recv().await {
+            return event;
+        }
+        *events = None;
+    }
+    std::future::pending().await
+}
+
+struct Supervisor {
+    host: Arc<Host>,
+    /// The plugin folder, if there is one.
+    folder: Option<Root>,
+    bundles: Vec<Bundle>,
+    plugins: BTreeMap<PluginName, Plugin>,
+    /// Restarts that wait for their time.
+    retries: BTreeMap<Instant, PluginName>,
+    table: Table,
+    /// For the tasks of instances; weak, so that the supervisor ends when the handle is gone.
+    commands: mpsc::WeakSender<Command>,
+}
+
+impl Supervisor {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut terminals: Option<mpsc::Receiver<TerminalEvent>>) {
+        loop {
+            let retry = self.retries.first_key_value().map(|(at, _)| *at);
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                event = next_terminal_event(&mut terminals) => {
+                    self.tell_terminal_event(&event);
+                    continue;
+                }
+                () = tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {
+                    if let Some((_, name)) = self.retries.pop_first() {
+                        self.restart(&name).await;
+                    }
+                    continue;
+                }
+            };
+            match command {
+                Some(Command::Reload { name, done }) => {
+                    let answer = self.reload_by_name(&name).await;
+                    // Whoever asked may be gone; the reload happened all the same.
+                    _ = done.send(answer);
+                }
+                Some(Command::Enable { name, on, done }) => {
+                    let answer = self.enable(&name, on).await;
+                    _ = done.send(answer);
+                }
+                Some(Command::Changed(folders)) => {
+                    for folder in folders {
+                        self.folder_changed(&folder).await;
+                    }
+                }
+                Some(Command::Died { name, generation, died }) => self.died(&name, generation, died),
+                Some(Command::Stop) | None => break,
+            }
+        }
+        let names: Vec<PluginName> = self.plugins.keys().cloned().collect();
+        for name in names {
+            self.unload(&name, State::Disabled, "the host is stopping").await;
+        }
+    }
+
+    /// News of a terminal for every plugin that may use terminals. One whose inbox is full is told in its log.
+    fn tell_terminal_event(&self, event: &TerminalEvent) {
+        let payload = news(event).to_string();
+        for plugin in self.plugins.values().filter(|plugin| plugin.package.manifest.grants.terminals) {
+            if plugin.inbox.commands.try_send(inbox::Command::Terminal(payload.clone())).is_err() {
+                plugin.slot.log("warn", "news of a terminal was dropped: too much waits already");
+            }
+        }
+    }
+
+    /// Publishes a change of state, which is also one line in the log.
+    fn announce(&self, name: &PluginName, from: State, to: State, reason: Option<&str>) {
+        let Some(plugin) = self.plugins.get(name) else { return };
+        let status = plugin.slot.status();
+        tracing::info!(plugin = %name, version = status.version, generation = status.generation, from = from.as_str(), to = to.as_str(), reason, "plugin");
+        self.publish(
+            "plugin.state_changed",
+            &json!({
+                "name": name, "version": status.version, "generation": status.generation,
+                "from": from.as_str(), "to": to.as_str(), "reason": reason,
+            }),
+        );
+    }
+
+    /// Says why files did not become a running generation. Whatever ran before goes on.
+    fn announce_failure(&self, what: &str, name: Option<&PluginName>, error: &LoadError) {
+        let reason = error.to_string();
+        tracing::warn!(what, plugin = name.map(PluginName::as_str), reason, "plugin not loaded");
+        if let Some(plugin) = name.and_then(|name| self.plugins.get(name)) {
+            plugin.slot.log("error", &format!("not loaded: {reason}"));
+        }
+        self.publish("plugin.load_failed", &json!({ "source": what, "name": name, "reason": reason }));
+    }
+
+    fn publish(&self, topic: &str, payload: &Value) {
+        let payload = serde_json::value::to_raw_value(payload);
+        if let (Ok(topic), Ok(payload)) = (Topic::parse(topic), payload) {
+            // The broker refuses only what is too large, and this is not.
+            _ = self.host.parts.broker.publish(Publish { topic, payload, origin: Origin::default(), ttl: None });
+        }
+    }
+}

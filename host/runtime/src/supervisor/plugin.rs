@@ -1,0 +1,102 @@
+//! What the supervisor keeps about a plugin, and what it shows of it.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use midplane_router::describe_interface;
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::Summary;
+use crate::{
+    actor::{Control, Mailbox},
+    host::Bundle,
+    inbox::Inbox,
+    package::Package,
+    slot::Slot,
+};
+
+/// Where a plugin's files are.
+#[derive(Debug, Clone)]
+pub enum Source {
+    Bundle(Bundle),
+    /// Name of a folder in the plugin folder.
+    Folder(String),
+}
+
+impl Source {
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Bundle(_) => "built in".to_owned(),
+            Self::Folder(folder) => folder.clone(),
+        }
+    }
+
+    pub fn is_folder(&self, name: &str) -> bool {
+        matches!(self, Self::Folder(folder) if folder == name)
+    }
+}
+
+pub struct Plugin {
+    pub slot: Arc<Slot>,
+    pub inbox: Inbox,
+    pub source: Source,
+    pub package: Arc<Package>,
+    /// The generation that serves.
+    pub running: Option<Running>,
+    /// The mailbox while nobody serves it.
+    pub mailbox: Option<Mailbox>,
+    /// Recent failures, for back-off and budget.
+    pub failures: VecDeque<Instant>,
+}
+
+/// A generation with its task.
+pub struct Running {
+    pub control: mpsc::Sender<Control>,
+    pub task: JoinHandle<()>,
+}
+
+/// What `plugin.list` and `plugin.get` say; replaced whenever the package changes.
+pub struct Shown {
+    pub slot: Arc<Slot>,
+    pub package: Arc<Package>,
+    pub source: Source,
+}
+
+impl Shown {
+    pub fn summary(&self) -> Summary {
+        let status = self.slot.status();
+        Summary {
+            name: self.slot.name.clone(),
+            version: status.version,
+            state: status.state.as_str(),
+            generation: status.generation,
+            description: self.package.manifest.description.clone(),
+            reason: status.reason,
+            builtin: matches!(self.source, Source::Bundle(_)),
+        }
+    }
+
+    pub fn describe(&self) -> Value {
+        let manifest = &self.package.manifest;
+        let grants = &manifest.grants;
+        let texts = |patterns: &[midplane_model::Pattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let services: Vec<Value> = self.package.services.iter().map(|interface| describe_interface(interface)).collect();
+        let needs: Vec<&str> = self.package.needs.iter().map(|interface| &*interface.id).collect();
+        let mut json = json!(self.summary());
+        json["source"] = self.source.describe().into();
+        json["sha256"] = self.package.digest.as_str().into();
+        json["component_bytes"] = self.package.wasm_bytes.into();
+        json["services"] = services.into();
+        json["imports"] = needs.into();
+        json["dependencies"] = manifest.dependencies.iter().map(|(name, range)| (name.to_string(), Value::from(range.to_string()))).collect::<serde_json::Map<_, _>>().into();
+        json["grants"] = json!({
+            "methods": texts(&grants.methods), "publish": texts(&grants.publish), "subscribe": texts(&grants.subscribe),
+            "files": grants.files, "terminals": grants.terminals,
+        });
+        json["limits"] = json!({
+            "memory_bytes": manifest.limits.memory_bytes, "deadline_ms": manifest.limits.deadline.as_millis() as u64,
+            "queue": manifest.limits.queue, "max_concurrency": manifest.limits.max_concurrency,
+        });
+        json
+    }
+}
