@@ -1,1 +1,55 @@
-fn main() {}
+//! The developer's command: `cargo xtask <command>`. Builds the guests before the host, which plain Cargo cannot, and runs
+//! what developers and CI run. Knows folders and tools, nothing of what the code does.
+
+mod commands;
+mod crates;
+mod doctor;
+mod publish;
+mod repo;
+mod scripts;
+mod step;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use repo::Repo;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  run [DIR] [-- ARGS]  build the plugins and the host, then serve DIR (default: .)
+  test [FILTER]        build everything that tests need and run them all, or those of the host that FILTER selects
+  bench                measure a release build
+  build                the release binary target/release/midplane, with the first-party plugins inside
+  plugins              the first-party plugins to target/plugins, the examples to target/examples
+  guests               the guests of the tests to target/guests
+  ci                   everything that must hold before a change is merged
+  doctor               which tools are here, which are missing, and what has been built
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let repo = Repo::here();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["run", rest @ ..] => commands::run(&repo, rest),
+        ["test"] => commands::test(&repo),
+        ["test", filter @ ..] => commands::test_only(&repo, filter),
+        ["bench", rest @ ..] => commands::bench(&repo, rest),
+        ["build"] => commands::build(&repo),
+        ["plugins"] => commands::plugins(&repo),
+        ["guests"] => commands::guests(&repo),
+        ["ci"] => commands::ci(&repo),
+        ["doctor"] => doctor::doctor(&repo),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -6,15 +6,15 @@
 //! only if every matching, unexpired event after `since` will be delivered, once, in order, before anything newer.
 //!
 //! # Map
-//! - [`broker`]: the door. Topics to streams, subscriptions, stats.
-//! - [`definition`], [`prefixes`]: which streams there are, and which topics belong to which.
-//! - [`stream`]: one stream: stamps, keeps, matches, under one short lock. Total order comes from here.
-//! - [`store`] over [`log`] and [`latest`], with [`evictions`]: what a stream keeps, and what it knows to have lost. The
+//! - `broker`: the door. Topics to streams, subscriptions, stats.
+//! - `definition`, `prefixes`: which streams there are, and which topics belong to which.
+//! - `stream`: one stream: stamps, keeps, matches, under one short lock. Total order comes from here.
+//! - `store` over `log` and `latest`, with `evictions`: what a stream keeps, and what it knows to have lost. The
 //!   seam for another home (a JetStream) is the interface of `Store`; it becomes a trait when there are two.
-//! - [`trie`], [`subscribers`], [`backlog`]: who matches, and what waits for them.
-//! - [`recovery`]: the decision behind the truth rule, as a pure function.
-//! - [`feed`], [`subscription`]: the reader's side: one feed per stream, drawn in turn.
-//! - [`history`]: pages of the past without a subscription.
+//! - `trie`, `subscribers`, `backlog`: who matches, and what waits for them.
+//! - `recovery`: the decision behind the truth rule, as a pure function.
+//! - `feed`, `subscription`: the reader's side: one feed per stream, drawn in turn.
+//! - `history`: pages of the past without a subscription.
 //!
 //! # How a slow subscriber costs nothing
 //! A subscription holds positions. A publisher that matches it appends the event's `seq` (8 bytes) to its backlog, at most

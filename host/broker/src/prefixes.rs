@@ -90,8 +90,10 @@ mod tests {
     use crate::definition::StreamClass;
 
     fn streams(definitions: &[(&str, &[&str])]) -> Result<Prefixes, BrokerError> {
-        let definitions: Vec<_> =
-            definitions.iter().map(|(name, prefixes)| StreamDefinition::new(name, StreamClass::Log, prefixes)).collect();
+        let definitions: Vec<_> = definitions
+            .iter()
+            .map(|(name, prefixes)| StreamDefinition::new(name, StreamClass::Log, prefixes))
+            .collect();
         Prefixes::new(&definitions)
     }
 
@@ -99,9 +101,10 @@ mod tests {
     fn the_longest_prefix_decides() {
         let prefixes = streams(&[("main", &[""]), ("live", &["live."]), ("slow", &["live.slow."])]).unwrap();
         let of = |topic| prefixes.of_topic(&Topic::parse(topic).unwrap());
-        assert_eq!([of("a.b"), of("live"), of("lively.a"), of("live.a"), of("live.slow"), of("live.slow.a")], [
-            0, 0, 0, 1, 1, 2
-        ]);
+        assert_eq!(
+            [of("a.b"), of("live"), of("lively.a"), of("live.a"), of("live.slow"), of("live.slow.a")],
+            [0, 0, 0, 1, 1, 2]
+        );
     }
 
     #[test]

@@ -1,1 +1,34 @@
-//! stub
+//! The door for clients: HTTP and WebSocket, authentication, and the host's own services about connections and events.
+//!
+//! It knows neither components nor what the machine can do: a call goes to the [`Router`](midplane_router::Router) by name,
+//! an event comes from the [`Broker`](midplane_broker::Broker), bulk bytes come as a [`Channel`](midplane_model::Channel).
+//! Nobody else knows axum.
+//!
+//! # Map
+//! - [`server`]: [`Gateway`], what it is built from, how it serves and ends.
+//! - [`routes`]: every route in one table; [`guard`] (host and origin) and [`auth`] stand before all of them.
+//! - [`rpc`]: one call, whatever brought it; `POST /rpc`.
+//! - [`socket`]: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
+//! - [`native`]: `session.*`, `event.*` and `system.*`, described by WIT like any other service.
+
+mod auth;
+mod config;
+mod error;
+mod guard;
+mod metrics;
+mod native;
+mod pages;
+mod problem;
+mod request_ids;
+mod routes;
+mod rpc;
+mod secrets;
+mod server;
+mod shared;
+mod socket;
+
+pub use auth::Credentials;
+pub use config::{GatewayConfig, GatewayLimits, TokenPolicy};
+pub use error::GatewayError;
+pub use routes::{Access, ROUTES, Route};
+pub use server::Gateway;

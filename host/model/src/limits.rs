@@ -128,3 +128,32 @@ pub const WATCH_PENDING_MAX: usize = 10_000;
 pub const WATCH_BATCHES_MAX: usize = 16;
 /// Bytes hashed for the versions of one batch; changes beyond carry none.
 pub const WATCH_HASH_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Longest idempotency key.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
+/// WebSocket connections open at the same time; one more is `unavailable`.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Bytes a WebSocket reads ahead.
+pub const SOCKET_READ_BUFFER_BYTES: usize = 8 * 1024;
+/// Bytes a WebSocket gathers before it writes, when there is more to write.
+pub const SOCKET_WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// Answers that wait for one socket; whoever has one more waits, and the reader stops reading.
+pub const REPLIES_QUEUED_MAX: usize = 256;
+/// Events that wait for one socket; its subscriptions wait, and keep positions.
+pub const EVENTS_QUEUED_MAX: usize = 64;
+/// Binary frames that wait for one socket; its channels wait.
+pub const BULK_FRAMES_QUEUED_MAX: usize = 8;
+/// Messages of faster lanes after which a waiting binary frame has its turn.
+pub const BULK_TURN_MESSAGES: u32 = 32;
+/// Time a socket may take for one message before its client counts as too slow.
+pub const WRITE_STALL_MAX: Duration = Duration::from_secs(15);
+/// Time a closing socket waits for the other side.
+pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// Time the server takes to end, whatever clients do.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+/// Age at which an unused WebSocket ticket is worthless.
+pub const TICKET_AGE_MAX: Duration = Duration::from_secs(30);
+/// Age at which a browser's cookie is worthless.
+pub const COOKIE_AGE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Tickets and cookies that are valid at the same time, each; a new one ends the oldest.
+pub const SECRETS_MAX: usize = 1024;

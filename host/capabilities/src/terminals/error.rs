@@ -28,7 +28,9 @@ pub enum TerminalError {
     BadSize { cols: u16, rows: u16 },
     #[error("{message}")]
     BadParameter { path: &'static str, message: String },
-    #[error("{bytes} bytes of input are more than the {TERMINAL_INPUT_BYTES_MAX} that are queued at most; send less at once")]
+    #[error(
+        "{bytes} bytes of input are more than the {TERMINAL_INPUT_BYTES_MAX} that are queued at most; send less at once"
+    )]
     InputTooLarge { bytes: usize },
     #[error("the program in terminal {id} does not read its input; the queue is full")]
     InputFull { id: String },
@@ -40,8 +42,8 @@ pub enum TerminalError {
     Signal { id: String, source: io::Error },
     #[error("could not resize terminal {id}")]
     Resize { id: String, source: io::Error },
-    #[error("could not read random bytes")]
-    Random,
+    #[error("could not make a new id")]
+    Identify,
 }
 
 impl From<TerminalError> for Fault {
@@ -66,7 +68,7 @@ impl From<TerminalError> for Fault {
             }
             E::InputFull { .. } => Fault::new(ErrorCode::Unavailable, message),
             E::WaitTimedOut { waited } => Fault::timeout(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)),
-            E::Spawn { .. } | E::Signal { .. } | E::Resize { .. } | E::Random => {
+            E::Spawn { .. } | E::Signal { .. } | E::Resize { .. } | E::Identify => {
                 tracing::error!(error = &error as &dyn std::error::Error, "terminal operation failed");
                 Fault::internal()
             }

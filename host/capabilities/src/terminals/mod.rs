@@ -1,1 +1,41 @@
-//! Terminals.
+//! Terminals: programs on pseudo-terminals, with screens that outlive every client.
+//!
+//! Knows neither plugins nor calls nor sockets. Bytes come from the program through one thread per terminal
+//! ([`pump`]) into its [`state`]: a raw ring with stream offsets and a VT model, fed together. Attached clients draw
+//! frames from there at their own pace ([`attachment`]), as a [`Channel`](midplane_model::Channel) that whoever holds
+//! the client's connection pumps ([`channel`]). Input goes the other way through one bounded queue. What happens to
+//! terminals is told to one observer, which the host connects to its events.
+//!
+//! Order of reading: [`registry`] (the handle), [`terminal`], [`state`], [`output`], [`attachment`], [`pump`].
+
+mod attachment;
+mod channel;
+mod ending;
+mod error;
+mod frames;
+mod input;
+mod model;
+mod options;
+mod output;
+mod process;
+mod pump;
+mod queries;
+mod registry;
+mod ring;
+mod session;
+mod size;
+mod spawn;
+mod state;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod wake;
+
+pub use error::TerminalError;
+pub use options::{
+    AttachOptions, Attachment, Exit, OpenOptions, OutputPiece, Resume, Role, ScreenText, TerminalEvent, TerminalInfo,
+    TerminalLimits, TerminalState, TerminalsConfig, WaitFor, WaitOutcome,
+};
+pub use registry::Terminals;
+pub use size::Size;

@@ -94,20 +94,10 @@ impl Output {
     fn cut(&mut self) -> u64 {
         let end = self.ring.end();
         let unfinished = match self.filter.unfinished_bytes() {
-            0 => unfinished_char(&self.last_bytes::<3>()),
+            0 => unfinished_char(&self.ring.read(end.saturating_sub(3).max(self.ring.start()), 3)),
             bytes => bytes,
         };
         end.saturating_sub(unfinished).max(self.ring.start())
-    }
-
-    fn last_bytes<const N: usize>(&mut self) -> Vec<u8> {
-        let mut from = self.ring.end().saturating_sub(N as u64).max(self.ring.start());
-        let mut bytes = Vec::with_capacity(N);
-        while let Some(piece) = self.ring.slice(from, N).filter(|piece| !piece.is_empty()) {
-            from += piece.len() as u64;
-            bytes.extend_from_slice(&piece);
-        }
-        bytes
     }
 }
 
@@ -129,7 +119,8 @@ mod tests {
 
     #[test]
     fn snapshot_and_rest_equal_the_whole_wherever_it_is_cut() {
-        let stream = "one \x1b[1;32mgreen\x1b[0m ä漢€\r\n\x1b]2;title\x1b\\two\x1b[2;9Hx\x1b[?1049hALT\x1b[?1049l".as_bytes();
+        let stream =
+            "one \x1b[1;32mgreen\x1b[0m ä漢€\r\n\x1b]2;title\x1b\\two\x1b[2;9Hx\x1b[?1049hALT\x1b[?1049l".as_bytes();
         let mut whole = ScreenModel::new(SIZE, 10);
         whole.process(stream);
         for cut in 0..=stream.len() {

@@ -75,20 +75,29 @@ impl Ring {
         let index = self.sealed.partition_point(|(offset, _)| *offset <= from) - 1;
         let (offset, piece) = &self.sealed[index];
         let skip = usize::try_from(from - offset).unwrap_or(usize::MAX);
-        let first = piece.slice(skip..piece.len().min(skip + max));
+        let first = piece.slice(skip..piece.len().min(skip.saturating_add(max)));
         if first.len() >= SMALL_BYTES.min(max) || from + first.len() as u64 == self.end {
             return Some(first);
         }
-        Some(self.join(first, index + 1, max))
+        Some(self.join(&first, index + 1, max))
+    }
+
+    /// A copy of up to `max` bytes from `from`; empty when that is not kept.
+    pub(super) fn read(&mut self, from: u64, max: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.slice(from + bytes.len() as u64, max - bytes.len()).filter(|p| !p.is_empty()) {
+            bytes.extend_from_slice(&piece);
+        }
+        bytes
     }
 
     /// Copies `first` and what follows it into one piece, until that is no longer small.
-    fn join(&mut self, first: Bytes, mut index: usize, max: usize) -> Bytes {
+    fn join(&mut self, first: &[u8], mut index: usize, max: usize) -> Bytes {
         if self.sealed.len() == index {
             self.seal();
         }
         let limit = max.min(2 * SMALL_BYTES);
-        let mut joined = BytesMut::from(&first[..]);
+        let mut joined = BytesMut::from(first);
         while joined.len() < limit && index < self.sealed.len() {
             let piece = &self.sealed[index].1;
             joined.extend_from_slice(&piece[..piece.len().min(limit - joined.len())]);

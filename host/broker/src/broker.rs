@@ -1,0 +1,165 @@
+//! The broker: a handful of streams behind one door.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use midplane_model::{
+    Origin, Pattern, Position, Topic,
+    limits::{EVENT_BYTES_MAX, HISTORY_EVENTS_MAX, PATTERNS_MAX},
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    definition::StreamDefinition,
+    error::BrokerError,
+    history::{self, HistoryRange, StreamHistory},
+    limits::BrokerLimits,
+    prefixes::Prefixes,
+    recovery::SubscribeReport,
+    stream::{Stream, StreamStats},
+    subscribers::SubscriptionId,
+    subscription::{SubscribeOptions, Subscription},
+};
+
+/// An event to be published.
+#[derive(Debug)]
+pub struct Publish {
+    pub topic: Topic,
+    /// At most `EVENT_BYTES_MAX`.
+    pub payload: Box<RawValue>,
+    pub origin: Origin,
+    /// Checked at delivery: an event that waited longer is delivered to nobody. None, or a century, is for ever.
+    pub ttl: Option<Duration>,
+}
+
+/// Where an event came to stand.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Published {
+    pub stream: Arc<str>,
+    pub epoch: Arc<str>,
+    pub seq: u64,
+}
+
+/// Numbers for operators.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct BrokerStats {
+    pub streams: Vec<StreamStats>,
+}
+
+/// Streams in memory. Shared by reference; it has no task of its own and needs no shutdown.
+///
+/// The epoch is drawn at the start: memory does not survive, so no position of an earlier broker may count as recovered.
+#[derive(Debug)]
+pub struct Broker {
+    streams: Vec<Arc<Stream>>,
+    prefixes: Prefixes,
+    next_id: AtomicU64,
+}
+
+impl Broker {
+    /// A broker with the default limits.
+    ///
+    /// # Errors
+    /// Contradictory definitions; no random bytes from the operating system.
+    pub fn new(definitions: &[StreamDefinition]) -> Result<Self, BrokerError> {
+        Self::with_limits(definitions, BrokerLimits::default())
+    }
+
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_limits(definitions: &[StreamDefinition], limits: BrokerLimits) -> Result<Self, BrokerError> {
+        let prefixes = Prefixes::new(definitions)?;
+        let epoch = draw_epoch()?;
+        let stream = |definition| Arc::new(Stream::new(definition, Arc::clone(&epoch), limits));
+        let streams = definitions.iter().map(stream).collect();
+        Ok(Self { streams, prefixes, next_id: AtomicU64::new(1) })
+    }
+
+    /// Stamps the event, keeps it by the class of its stream, and notes it for every subscription that it matches. Never
+    /// waits for a subscriber.
+    ///
+    /// # Errors
+    /// `PayloadTooLarge`.
+    pub fn publish(&self, publish: Publish) -> Result<Published, BrokerError> {
+        let bytes = publish.payload.get().len();
+        if bytes > EVENT_BYTES_MAX {
+            return Err(BrokerError::PayloadTooLarge { bytes, limit: EVENT_BYTES_MAX });
+        }
+        let stream = self.stream_of(&publish.topic);
+        let seq = stream.publish(publish);
+        Ok(Published { stream: Arc::clone(&stream.name), epoch: Arc::clone(&stream.epoch), seq })
+    }
+
+    /// Registers a subscription. The report is decided at the same moment per stream; whoever sends it must do so before
+    /// drawing from the subscription, then it precedes the first event.
+    ///
+    /// # Errors
+    /// `PatternCount`.
+    pub fn subscribe(&self, options: &SubscribeOptions) -> Result<(SubscribeReport, Subscription), BrokerError> {
+        check_count(&options.patterns)?;
+        // Only uniqueness is asked of the id.
+        let id = SubscriptionId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        Ok(Subscription::join(id, self.streams_of(&options.patterns), options))
+    }
+
+    /// A page of the past per stream that the patterns can reach; at most `limit` (`HISTORY_EVENTS_MAX`) events each.
+    ///
+    /// # Errors
+    /// `PatternCount`; `HistoryExpired` where a position is of another epoch, or matching events after it are gone.
+    pub fn history(
+        &self,
+        patterns: &[Pattern],
+        range: &HistoryRange,
+        limit: usize,
+    ) -> Result<BTreeMap<Arc<str>, StreamHistory>, BrokerError> {
+        check_count(patterns)?;
+        let limit = limit.min(HISTORY_EVENTS_MAX);
+        self.streams_of(patterns)
+            .map(|stream| Ok((Arc::clone(&stream.name), history::read(&stream, patterns, range, limit)?)))
+            .collect()
+    }
+
+    /// The newest position of each stream.
+    #[must_use]
+    pub fn heads(&self) -> BTreeMap<Arc<str>, Position> {
+        self.streams.iter().map(|stream| (Arc::clone(&stream.name), stream.head())).collect()
+    }
+
+    /// How many subscriptions would receive an event of this topic now: none means that a request has no responder.
+    #[must_use]
+    pub fn subscriber_count(&self, topic: &Topic) -> usize {
+        self.stream_of(topic).subscriber_count(topic)
+    }
+
+    #[must_use]
+    pub fn stats(&self) -> BrokerStats {
+        BrokerStats { streams: self.streams.iter().map(|stream| stream.stats()).collect() }
+    }
+
+    fn stream_of(&self, topic: &Topic) -> &Arc<Stream> {
+        &self.streams[self.prefixes.of_topic(topic)]
+    }
+
+    fn streams_of(&self, patterns: &[Pattern]) -> impl Iterator<Item = Arc<Stream>> + '_ {
+        self.prefixes.of_patterns(patterns).into_iter().map(|index| Arc::clone(&self.streams[index]))
+    }
+}
+
+fn check_count(patterns: &[Pattern]) -> Result<(), BrokerError> {
+    match patterns.len() {
+        1..=PATTERNS_MAX => Ok(()),
+        count => Err(BrokerError::PatternCount { count, limit: PATTERNS_MAX }),
+    }
+}
+
+/// 64 random bits in hexadecimal: enough that no two starts ever share one.
+fn draw_epoch() -> Result<Arc<str>, BrokerError> {
+    let bits = getrandom::u64().map_err(|source| BrokerError::DrawEpoch { source })?;
+    Ok(format!("{bits:016x}").into())
+}

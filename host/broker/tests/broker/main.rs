@@ -1,0 +1,8 @@
+//! The broker through its public door. One binary, so that it links once.
+
+mod delivery;
+mod fixture;
+mod order;
+mod slow;
+mod start;
+mod truth;

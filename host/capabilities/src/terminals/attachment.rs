@@ -1,0 +1,301 @@
+//! One client's view of one terminal: how far it has come in the output, what it acknowledged, what it may do.
+//!
+//! Pure: given the output and the time, [`AttachmentState::next`] says which frame comes next. It holds a position, not
+//! a queue, so that a slow client costs no memory and holds up nobody.
+//!
+//! Flow control: `unacked = sent - acknowledged`. At the window the attachment *lags*: nothing more is sent until less
+//! than a quarter is unacknowledged. Then it gets what it missed from the ring, or a snapshot where the ring has moved
+//! on (or the size changed meanwhile).
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use midplane_model::{
+    ErrorCode, Frame,
+    limits::{FRAME_BYTES_MAX, TERMINAL_RING_BYTES, UNACKED_BYTES_DEFAULT},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    frames::{self, EndReason},
+    input::InputQueue,
+    options::{Exit, Role},
+    output::Output,
+    size::Size,
+};
+
+/// Longest time that output is held to make larger frames. A terminal that was quiet is flushed at once.
+const COALESCE_MAX: Duration = Duration::from_millis(4);
+/// Output is not held once there is this much.
+const COALESCE_BYTES: u64 = 16 * 1024;
+/// META frames waiting for one client. When full, further refusals are dropped: it has been told often enough.
+const NOTICES_MAX: usize = 16;
+
+pub(super) struct AttachmentState {
+    pub(super) role: Role,
+    /// Offset of the next byte to send.
+    position: u64,
+    acked: u64,
+    window: u64,
+    lossless: bool,
+    lagging: bool,
+    /// Was lagging, gets what it missed.
+    catching_up: bool,
+    /// A lossless reader that was too slow for too long.
+    given_up: bool,
+    ended: bool,
+    last_flush: Option<Instant>,
+    /// Frames of a snapshot, not yet sent; bounded by the size of a screen.
+    ready: VecDeque<Frame>,
+    notices: VecDeque<Value>,
+    told: Told,
+    input: InputLineage,
+}
+
+/// What the client knows about the terminal.
+struct Told {
+    size: Size,
+    title: String,
+    drives: bool,
+}
+
+/// Input of one attachment, exactly once: bytes are numbered by their sender.
+#[derive(Default)]
+struct InputLineage {
+    accepted: u64,
+    ack_due: bool,
+    /// Some was refused for lack of room: the client is told when there is some again.
+    starved: bool,
+}
+
+/// How the output ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) exit: Exit,
+    pub(super) reason: EndReason,
+}
+
+pub(super) enum Next {
+    Frame(Frame),
+    /// Nothing until the terminal changes.
+    Wait,
+    /// Nothing until then, or until the terminal changes.
+    WaitUntil(Instant),
+    End,
+}
+
+pub(super) struct AttachmentStart {
+    pub(super) role: Role,
+    pub(super) lossless: bool,
+    pub(super) max_unacked_bytes: Option<usize>,
+}
+
+impl AttachmentState {
+    /// Starts at `resume` when the output continues from there, else with a snapshot.
+    pub(super) fn new(start: &AttachmentStart, resume: Option<u64>, output: &mut Output) -> Self {
+        let window =
+            start.max_unacked_bytes.unwrap_or(UNACKED_BYTES_DEFAULT).clamp(FRAME_BYTES_MAX, TERMINAL_RING_BYTES);
+        let mut attachment = Self {
+            role: start.role,
+            position: 0,
+            acked: 0,
+            window: window as u64,
+            lossless: start.lossless,
+            lagging: false,
+            catching_up: false,
+            given_up: false,
+            ended: false,
+            last_flush: None,
+            ready: VecDeque::new(),
+            notices: VecDeque::new(),
+            told: Told { size: output.model.size(), title: String::new(), drives: false },
+            input: InputLineage::default(),
+        };
+        match resume.filter(|&offset| output.continues_from(offset)) {
+            Some(offset) => (attachment.position, attachment.acked) = (offset, offset),
+            None => attachment.jump(output),
+        }
+        attachment
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether the next frame is a snapshot.
+    pub(super) fn has_snapshot(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The next frame, and the state after it was sent. `ending` is set once the output is complete; `closed` when
+    /// nobody may wait for acknowledgements any longer.
+    pub(super) fn next(&mut self, output: &mut Output, ending: Option<Ending>, closed: bool, now: Instant) -> Next {
+        if let Some(frame) = self.next_control(output) {
+            return Next::Frame(frame);
+        }
+        if self.ended {
+            return Next::End;
+        }
+        if self.given_up {
+            self.ended = true;
+            return Next::Frame(frames::gap(self.position, output.ring.end()));
+        }
+        if self.position < output.ring.end() {
+            return self.next_output(output, ending.is_some(), closed, now);
+        }
+        if std::mem::take(&mut self.catching_up) {
+            return Next::Frame(frames::meta(self.position, &json!({ "caught_up": true })));
+        }
+        let Some(Ending { exit, reason }) = ending else { return Next::Wait };
+        self.ended = true;
+        Next::Frame(frames::exit(self.position, exit, reason))
+    }
+
+    fn next_control(&mut self, output: &Output) -> Option<Frame> {
+        if let Some(frame) = self.ready.pop_front() {
+            return Some(frame);
+        }
+        if std::mem::take(&mut self.input.ack_due) {
+            return Some(frames::input_ack(self.input.accepted));
+        }
+        let facts = self.notices.pop_front().or_else(|| self.news(output))?;
+        Some(frames::meta(self.position, &facts))
+    }
+
+    /// What has changed since the client was last told. A new size is told after the last byte written for the old one.
+    fn news(&mut self, output: &Output) -> Option<Value> {
+        let mut facts = Map::new();
+        let (size, title, drives) = (output.model.size(), output.model.title(), self.role == Role::Drive);
+        if self.told.size != size && self.position >= output.resized_at() {
+            self.told.size = size;
+            facts.insert("size".into(), json!(size));
+        }
+        if self.told.title != title {
+            title.clone_into(&mut self.told.title);
+            facts.insert("title".into(), title.into());
+        }
+        if self.told.drives != drives {
+            self.told.drives = drives;
+            facts.insert("driver".into(), drives.into());
+        }
+        (!facts.is_empty()).then_some(Value::Object(facts))
+    }
+
+    fn next_output(&mut self, output: &mut Output, complete: bool, closed: bool, now: Instant) -> Next {
+        if self.lagging && (closed || self.unacked() < self.window / 4) {
+            return Next::Frame(self.stop_lagging(output, closed));
+        }
+        if self.unacked() >= self.window && !closed {
+            let begins = !std::mem::replace(&mut self.lagging, true);
+            // To be held up is what a lossless reader asked for.
+            return match begins && !self.lossless {
+                true => Next::Frame(frames::meta(self.position, &json!({ "lagging": true }))),
+                false => Next::Wait,
+            };
+        }
+        let mut available = output.ring.end() - self.position;
+        if self.position < output.resized_at() {
+            available = available.min(output.resized_at() - self.position);
+        }
+        // At most one small frame per 4 ms: after a pause the first byte leaves at once, in a burst frames grow.
+        let flush_at = self.last_flush.map_or(now, |last| last + COALESCE_MAX);
+        if available < COALESCE_BYTES && now < flush_at && !complete {
+            return Next::WaitUntil(flush_at);
+        }
+        let allowed = if closed { available } else { available.min(self.window - self.unacked()) };
+        let max = usize::try_from(allowed).unwrap_or(usize::MAX).min(FRAME_BYTES_MAX);
+        let Some(bytes) = output.ring.slice(self.position, max) else {
+            // The connection did not ask for frames for so long that the ring has moved past.
+            return Next::Frame(self.skip(output));
+        };
+        let offset = self.position;
+        self.position += bytes.len() as u64;
+        self.last_flush = Some(now);
+        Next::Frame(frames::output(offset, bytes))
+    }
+
+    fn unacked(&self) -> u64 {
+        self.position - self.acked
+    }
+
+    fn stop_lagging(&mut self, output: &mut Output, closed: bool) -> Frame {
+        self.lagging = false;
+        if output.continues_from(self.position) && !closed || self.lossless {
+            self.catching_up = true;
+            return frames::meta(self.position, &json!({ "lagging": false }));
+        }
+        self.skip(output)
+    }
+
+    /// Goes on with the present screen instead of what was missed.
+    fn skip(&mut self, output: &mut Output) -> Frame {
+        let missed_from = self.position;
+        if self.lossless {
+            self.ended = true;
+            return frames::gap(missed_from, output.ring.end());
+        }
+        self.jump(output);
+        let skipped = self.position.saturating_sub(missed_from);
+        self.notices.push_front(json!({ "lagging": false, "caught_up": true, "skipped": skipped }));
+        self.ready.pop_front().unwrap_or_else(|| frames::meta(self.position, &json!({ "skipped": skipped })))
+    }
+
+    fn jump(&mut self, output: &mut Output) {
+        let snapshot = output.snapshot();
+        self.position = snapshot.offset;
+        self.acked = snapshot.offset;
+        self.told.size = snapshot.size;
+        self.catching_up = false;
+        self.ready = frames::snapshot(&snapshot).into();
+    }
+
+    /// Takes an acknowledgement. Acknowledging less than before, or what was never sent, is ignored.
+    pub(super) fn acknowledge(&mut self, offset: u64) {
+        if offset <= self.position {
+            self.acked = self.acked.max(offset);
+        }
+    }
+
+    /// Takes input that continues what was accepted; says what it cannot take by META and how far it came by INPUT_ACK.
+    pub(super) fn input(&mut self, offset: u64, bytes: &[u8], queue: &mut InputQueue) {
+        if self.role == Role::View {
+            return self.refuse(ErrorCode::Forbidden, "this attachment views; only the driver may send input");
+        }
+        let known = self.input.accepted.saturating_sub(offset);
+        if offset > self.input.accepted {
+            let message = format!("input continues at {}, not at {offset}", self.input.accepted);
+            return self.refuse(ErrorCode::Conflict, &message);
+        }
+        let new = &bytes[usize::try_from(known).unwrap_or(usize::MAX).min(bytes.len())..];
+        let taken = queue.push_some(new);
+        self.input.accepted += taken as u64;
+        self.input.ack_due = true;
+        if taken < new.len() {
+            self.input.starved = true;
+            self.refuse(ErrorCode::Unavailable, "the program does not read its input; send on from INPUT_ACK");
+        }
+    }
+
+    /// There is room for input again; `None` when this attachment has not waited for it.
+    pub(super) fn input_has_room(&mut self) -> Option<()> {
+        std::mem::take(&mut self.input.starved).then(|| self.input.ack_due = true)
+    }
+
+    pub(super) fn refuse(&mut self, code: ErrorCode, message: &str) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push_back(frames::refusal(code, message));
+        }
+    }
+
+    /// For lossless attachments: up to which offset the program may write without overtaking this reader.
+    pub(super) fn holds_back_at(&self, ring_bytes: usize) -> Option<u64> {
+        (self.lossless && !self.given_up && !self.ended).then(|| self.position + ring_bytes as u64)
+    }
+
+    /// Ends a lossless attachment with GAP.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = true;
+    }
+}

@@ -1,0 +1,279 @@
+//! All terminals of a host: opened, found by id, closed.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    attachment::{AttachmentStart, AttachmentState},
+    channel, ending,
+    error::TerminalError,
+    options::{
+        AttachOptions, Attachment, OpenOptions, OutputPiece, ScreenText, TerminalEvent, TerminalInfo, TerminalsConfig,
+        WaitFor, WaitOutcome,
+    },
+    process::{Audience, parse_signal},
+    size::Size,
+    spawn::{Launch, checked_name},
+    terminal::{Identity, Terminal},
+    waiting,
+    waiting::when,
+    wake,
+};
+
+/// How long an exited terminal keeps its screen and exit code for those who come late.
+const EXITED_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// The terminals of a host; clones are the same. They belong to the host, not to a plugin or a client, and live until
+/// they are closed, or for 24 hours after their program's end.
+///
+/// [`Terminals::shutdown`] must be awaited before the program exits, or programs are left behind.
+#[derive(Clone)]
+pub struct Terminals(Arc<Inner>);
+
+struct Inner {
+    config: TerminalsConfig,
+    slots: Arc<Semaphore>,
+    table: Mutex<Table>,
+    /// Everything that must not be left half done: openings and closings.
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Table {
+    terminals: BTreeMap<Arc<str>, Entry>,
+    shutting_down: bool,
+}
+
+struct Entry {
+    terminal: Arc<Terminal>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Terminals {
+    #[must_use]
+    pub fn new(config: TerminalsConfig) -> Self {
+        let slots = Arc::new(Semaphore::new(config.limits.terminals));
+        Self(Arc::new(Inner { config, slots, table: Mutex::default(), tasks: TaskTracker::new() }))
+    }
+
+    /// Starts a program on a new terminal. Dropping the future does not stop it: the terminal may be open and listed.
+    ///
+    /// # Errors
+    /// `TooManyTerminals`, `UnknownShell`, `BadSize`, `OutsideRoot`, `NoSuchFolder`, `BadParameter`, `ShuttingDown`;
+    /// `Spawn` when the machine refuses.
+    pub async fn open(&self, options: OpenOptions) -> Result<TerminalInfo, TerminalError> {
+        self.forget_expired();
+        let max = self.0.config.limits.terminals;
+        let slots = Arc::clone(&self.0.slots);
+        let slot = slots.try_acquire_owned().map_err(|_| TerminalError::TooManyTerminals { max })?;
+        let this = self.clone();
+        let shell = options.shell.clone().unwrap_or_default();
+        let opening = self.0.tasks.spawn_blocking(move || this.open_blocking(&options, slot));
+        opening.await.unwrap_or_else(|error| Err(TerminalError::Spawn { shell, source: error.into() }))
+    }
+
+    fn open_blocking(&self, options: &OpenOptions, slot: OwnedSemaphorePermit) -> Result<TerminalInfo, TerminalError> {
+        let config = &self.0.config;
+        let launch = Launch::prepare(config, options)?;
+        let shell = launch.shell.clone();
+        let fail = |source: std::io::Error| TerminalError::Spawn { shell: shell.clone(), source: source.into() };
+        let id: Arc<str> = format!("t-{:08x}", getrandom::u32().map_err(|_| TerminalError::Identify)?).into();
+        let epoch = format!("{:016x}", getrandom::u64().map_err(|_| TerminalError::Identify)?).into();
+        let (waker, alarm) = wake::pair().map_err(fail)?;
+        let identity = Identity { id: Arc::clone(&id), epoch, name: launch.name.clone(), size: launch.size };
+        let terminal = Terminal::new(config, identity, launch.spawn()?, waker);
+        let info = terminal.info();
+        if let Err(error) = self.register(&terminal, slot) {
+            terminal.abort();
+            return Err(error);
+        }
+        terminal.emit(TerminalEvent::Opened(info.clone()));
+        if let Err(source) = terminal.start(alarm) {
+            self.forget(&id);
+            terminal.emit(TerminalEvent::Closed { id });
+            return Err(fail(source));
+        }
+        Ok(info)
+    }
+
+    fn register(&self, terminal: &Arc<Terminal>, slot: OwnedSemaphorePermit) -> Result<(), TerminalError> {
+        let mut table = self.table();
+        if table.shutting_down {
+            return Err(TerminalError::ShuttingDown);
+        }
+        if table.terminals.contains_key(&terminal.id) {
+            return Err(TerminalError::Identify);
+        }
+        table.terminals.insert(Arc::clone(&terminal.id), Entry { terminal: Arc::clone(terminal), _slot: slot });
+        Ok(())
+    }
+
+    /// All terminals by id, exited ones included.
+    #[must_use]
+    pub fn list(&self) -> Vec<TerminalInfo> {
+        self.forget_expired();
+        self.all().iter().map(|terminal| terminal.info()).collect()
+    }
+
+    /// # Errors
+    /// `NotFound`, as for every method that takes an id.
+    pub fn get(&self, id: &str) -> Result<TerminalInfo, TerminalError> {
+        Ok(self.find(id)?.info())
+    }
+
+    /// Ends the program (SIGHUP, SIGKILL after 2 s) with all jobs of its session, and forgets the terminal; returns when
+    /// it is gone. Dropping the future does not stop that.
+    pub async fn close(&self, id: &str) -> Result<(), TerminalError> {
+        let terminal = self.find(id)?;
+        self.begin_close(&terminal);
+        when(&terminal, |state| state.closed.then_some(())).await;
+        Ok(())
+    }
+
+    /// Closes all terminals and lets none be opened any more; returns when their processes and threads are gone, 7 s
+    /// later at most.
+    pub async fn shutdown(&self) {
+        self.table().shutting_down = true;
+        for terminal in self.all() {
+            self.begin_close(&terminal);
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    fn begin_close(&self, terminal: &Arc<Terminal>) {
+        if std::mem::replace(&mut terminal.lock().closing, true) {
+            return;
+        }
+        let (this, terminal) = (self.clone(), Arc::clone(terminal));
+        self.0.tasks.spawn(async move {
+            ending::close(&terminal).await;
+            this.forget(&terminal.id);
+            ending::send_away(&terminal);
+        });
+    }
+
+    /// Sends a signal by name (`INT`, `TERM`, …) to the job in the foreground.
+    ///
+    /// # Errors
+    /// `BadParameter` for an unknown name, `Exited`, `Signal`.
+    pub fn signal(&self, id: &str, name: &str) -> Result<(), TerminalError> {
+        let signal = parse_signal(name).ok_or_else(|| TerminalError::BadParameter {
+            path: "params.signal",
+            message: format!("{name:?} is no signal known here; use HUP, INT, QUIT, KILL, TERM, USR1, USR2, CONT, …"),
+        })?;
+        self.find(id)?.signal(signal, Audience::Foreground)
+    }
+
+    /// Queues input, all of it or none.
+    ///
+    /// # Errors
+    /// `Exited`; `InputFull` when the program has not read what was queued before; `InputTooLarge`.
+    pub fn write(&self, id: &str, bytes: &[u8]) -> Result<(), TerminalError> {
+        self.find(id)?.write(bytes)
+    }
+
+    /// # Errors
+    /// `BadSize`, `Exited`, `Resize`.
+    pub fn resize(&self, id: &str, cols: u16, rows: u16) -> Result<(), TerminalError> {
+        self.find(id)?.resize(Size::new(cols, rows)?)
+    }
+
+    /// # Errors
+    /// `BadParameter` for a name that is empty, too long or has control characters.
+    pub fn rename(&self, id: &str, name: &str) -> Result<(), TerminalError> {
+        self.find(id)?.rename(checked_name(name)?);
+        Ok(())
+    }
+
+    /// The visible screen as text.
+    pub fn screen(&self, id: &str) -> Result<ScreenText, TerminalError> {
+        let terminal = self.find(id)?;
+        let state = terminal.lock();
+        let (model, offset) = (&state.output.model, state.output.ring.end());
+        let (cursor_row, cursor_col) = model.cursor();
+        let title = model.title().to_owned();
+        Ok(ScreenText { lines: model.lines(), cursor_row, cursor_col, size: model.size(), title, offset })
+    }
+
+    /// Raw output from an offset on, at most `limit_bytes` and 4 MiB; empty at the end.
+    ///
+    /// # Errors
+    /// `BadParameter` when `from` lies ahead of the output.
+    pub fn read(&self, id: &str, from: u64, limit_bytes: usize) -> Result<OutputPiece, TerminalError> {
+        let terminal = self.find(id)?;
+        let ring = &mut terminal.lock().output.ring;
+        if from > ring.end() {
+            let message = format!("the output ends at {}, before {from}", ring.end());
+            return Err(TerminalError::BadParameter { path: "params.from", message });
+        }
+        let offset = from.max(ring.start());
+        let bytes = ring.read(offset, limit_bytes);
+        Ok(OutputPiece { offset, next: offset + bytes.len() as u64, lost_bytes: offset - from, bytes })
+    }
+
+    /// Waits for a condition, `limit` at most. Dropping the future is safe.
+    ///
+    /// # Errors
+    /// `WaitTimedOut`; `Exited` when the program ended without writing the text; `BadParameter` for an empty text.
+    pub async fn wait(&self, id: &str, until: WaitFor, limit: Duration) -> Result<WaitOutcome, TerminalError> {
+        if until == WaitFor::Text(String::new()) {
+            let message = "an empty text is always there".to_owned();
+            return Err(TerminalError::BadParameter { path: "params.until.text", message });
+        }
+        waiting::wait(&*self.find(id)?, until, limit).await
+    }
+
+    /// Attaches a client. What it has seen before counts if `resume` is of this epoch, the size is the same and the ring
+    /// reaches back; else it begins with a snapshot. No byte between that and the first output is lost or doubled.
+    pub fn attach(&self, id: &str, options: &AttachOptions) -> Result<Attachment, TerminalError> {
+        let terminal = self.find(id)?;
+        let resume = options.resume.as_ref().filter(|resume| *resume.epoch == *terminal.epoch);
+        let start = AttachmentStart {
+            role: options.role,
+            lossless: options.lossless,
+            max_unacked_bytes: options.max_unacked_bytes,
+        };
+        let (attachment, offset, delta) = terminal.update(|state| {
+            let attachment = AttachmentState::new(&start, resume.map(|resume| resume.offset), &mut state.output);
+            let (offset, delta) = (attachment.position(), !attachment.has_snapshot());
+            (state.attach(attachment), offset, delta)
+        });
+        let epoch = Arc::clone(&terminal.epoch);
+        Ok(Attachment { channel: channel::open(terminal, attachment), epoch, offset, delta })
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Terminal>, TerminalError> {
+        let table = self.table();
+        let entry = table.terminals.get(id).ok_or_else(|| TerminalError::NotFound { id: id.to_owned() })?;
+        Ok(Arc::clone(&entry.terminal))
+    }
+
+    fn all(&self) -> Vec<Arc<Terminal>> {
+        self.table().terminals.values().map(|entry| Arc::clone(&entry.terminal)).collect()
+    }
+
+    fn forget(&self, id: &str) {
+        self.table().terminals.remove(id);
+    }
+
+    /// Closes terminals whose program ended long ago. Done when somebody looks, so that no timer is needed.
+    fn forget_expired(&self) {
+        let expired = |ended_at: Instant| ended_at.elapsed() > EXITED_KEPT;
+        for terminal in self.all() {
+            if terminal.lock().ended_at.is_some_and(expired) {
+                self.begin_close(&terminal);
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,259 @@
+//! One terminal: a program on a pseudo-terminal, the state of its screen and output, and the two threads that serve it.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Instant, SystemTime},
+};
+
+use midplane_model::limits::TERMINAL_INPUT_BYTES_MAX;
+use rustix::{process::Signal, termios::Winsize};
+use tokio::sync::watch;
+
+use super::{
+    attachment::Next,
+    error::TerminalError,
+    options::{Exit, TerminalEvent, TerminalInfo, TerminalsConfig},
+    output::Output,
+    process::{Audience, Process},
+    pump,
+    size::Size,
+    spawn::Spawned,
+    state::State,
+    wake::{Alarm, Waker},
+};
+
+pub(super) struct Terminal {
+    pub(super) id: Arc<str>,
+    pub(super) epoch: Arc<str>,
+    created_at: SystemTime,
+    process: Process,
+    state: Mutex<State>,
+    /// Told of every change of `state` that somebody may wait for.
+    changed: watch::Sender<()>,
+    waker: Waker,
+    observer: Arc<dyn Fn(TerminalEvent) + Send + Sync>,
+    /// Until they are joined, by whoever closes the terminal.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What identifies a new terminal.
+pub(super) struct Identity {
+    pub(super) id: Arc<str>,
+    pub(super) epoch: Arc<str>,
+    pub(super) name: String,
+    pub(super) size: Size,
+}
+
+impl Terminal {
+    /// Wraps a program that runs; [`Terminal::start`], with the alarm, makes it live.
+    pub(super) fn new(config: &TerminalsConfig, identity: Identity, spawned: Spawned, waker: Waker) -> Arc<Self> {
+        let Identity { id, epoch, name, size } = identity;
+        let output = Output::new(size, config.limits.ring_bytes, config.limits.scrollback_lines);
+        Arc::new(Self {
+            id,
+            epoch,
+            created_at: SystemTime::now(),
+            process: spawned.process,
+            state: Mutex::new(State::new(name, output, Arc::new(spawned.pty))),
+            changed: watch::Sender::new(()),
+            waker,
+            observer: Arc::clone(&config.observer),
+            threads: Mutex::default(),
+        })
+    }
+
+    /// Starts the threads: one moves bytes until the output is complete, one waits for the program's end.
+    ///
+    /// # Errors
+    /// When the machine has no thread left; the program is then killed. Blocks until it is.
+    pub(super) fn start(self: &Arc<Self>, alarm: Alarm) -> io::Result<()> {
+        let (pump, reaper) = (Arc::clone(self), Arc::clone(self));
+        let thread = |work: &str| thread::Builder::new().name(format!("{} {work}", self.id));
+        // Locked until both are there, so that who joins them joins both.
+        let mut threads = self.threads();
+        let started = thread("bytes").spawn(move || pump.pump(&alarm)).and_then(|pump| {
+            threads.push(pump);
+            threads.push(thread("exit").spawn(move || reaper.reap())?);
+            Ok(())
+        });
+        drop(threads);
+        if started.is_err() {
+            self.abort();
+        }
+        started
+    }
+
+    /// Ends a terminal that could not be made. Blocks until its program and its threads are gone.
+    pub(super) fn abort(&self) {
+        if let Err(error) = self.kill() {
+            tracing::warn!(terminal = %self.id, error = &error as &dyn std::error::Error, "killing the program");
+        }
+        self.reap();
+        self.join_threads();
+    }
+
+    fn pump(&self, alarm: &Alarm) {
+        let Some(pty) = self.pty() else { return };
+        pump::run(self, &pty, alarm);
+        let exit = {
+            let mut state = self.lock();
+            let exit = state.exit.unwrap_or(Exit { code: -1, signal: None });
+            state.finish(exit);
+            exit
+        };
+        self.changed.send_replace(());
+        self.emit(TerminalEvent::Exited { id: Arc::clone(&self.id), exit });
+    }
+
+    fn reap(&self) {
+        // Who exits leaves background jobs alone; who closes the terminal means all of it.
+        let exit = self.process.wait(|| self.lock().closing);
+        self.lock().exit = Some(exit);
+        self.waker.wake();
+    }
+
+    /// Blocks until the threads have ended, which they do once the program has.
+    pub(super) fn join_threads(&self) {
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!(terminal = %self.id, "a thread of the terminal panicked");
+            }
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state is consistent after every statement, so a panic elsewhere under the lock does not spoil it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn pty(&self) -> Option<Arc<OwnedFd>> {
+        self.lock().pty.clone()
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The program has written.
+    pub(super) fn output_arrived(&self, bytes: &[u8]) {
+        let title = {
+            let mut state = self.lock();
+            let answers = state.output.write(bytes);
+            // A program that asks without reading the answers loses them, as it would with a slow person.
+            state.input.push_all(&answers);
+            state.take_new_title()
+        };
+        self.changed.send_replace(());
+        if let Some(title) = title {
+            self.emit(TerminalEvent::TitleChanged { id: Arc::clone(&self.id), title });
+        }
+    }
+
+    /// The program's side has taken input.
+    pub(super) fn input_written(&self, bytes: usize) {
+        if self.lock().input_written(bytes) {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Changes the state, tells those who wait, and has the pump look at it.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changed.send_replace(());
+        self.waker.wake();
+        result
+    }
+
+    /// The next frame for an attachment. A pump that was held back for it may go on.
+    pub(super) fn next_frame(&self, attachment: u64) -> Next {
+        let (next, holding) = {
+            let mut state = self.lock();
+            (state.next_frame(attachment, Instant::now()), state.is_holding())
+        };
+        if holding {
+            self.waker.wake();
+        }
+        next
+    }
+
+    pub(super) fn emit(&self, event: TerminalEvent) {
+        (self.observer)(event);
+    }
+
+    pub(super) fn info(&self) -> TerminalInfo {
+        let state = self.lock();
+        TerminalInfo {
+            id: Arc::clone(&self.id),
+            name: state.name.clone(),
+            title: state.output.model.title().to_owned(),
+            pid: self.process.id(),
+            epoch: Arc::clone(&self.epoch),
+            size: state.output.model.size(),
+            state: state.state(),
+            created_at: self.created_at,
+        }
+    }
+
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), TerminalError> {
+        if bytes.len() > TERMINAL_INPUT_BYTES_MAX {
+            return Err(TerminalError::InputTooLarge { bytes: bytes.len() });
+        }
+        let mut state = self.lock();
+        if state.pty.is_none() {
+            return Err(self.exited());
+        }
+        if !state.input.push_all(bytes) {
+            return Err(TerminalError::InputFull { id: self.id.to_string() });
+        }
+        drop(state);
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Program and screen change their size together; the program is told by SIGWINCH.
+    pub(super) fn resize(&self, size: Size) -> Result<(), TerminalError> {
+        {
+            let mut state = self.lock();
+            let pty = state.pty.as_ref().ok_or_else(|| self.exited())?;
+            if state.output.model.size() == size {
+                return Ok(());
+            }
+            let cells = Winsize { ws_col: size.cols, ws_row: size.rows, ws_xpixel: 0, ws_ypixel: 0 };
+            rustix::termios::tcsetwinsize(pty, cells)
+                .map_err(|error| TerminalError::Resize { id: self.id.to_string(), source: error.into() })?;
+            state.output.resize(size);
+        }
+        self.changed.send_replace(());
+        self.emit(TerminalEvent::Resized { id: Arc::clone(&self.id), size });
+        Ok(())
+    }
+
+    pub(super) fn rename(&self, name: String) {
+        self.lock().name.clone_from(&name);
+        self.emit(TerminalEvent::Renamed { id: Arc::clone(&self.id), name });
+    }
+
+    pub(super) fn signal(&self, signal: Signal, audience: Audience) -> Result<(), TerminalError> {
+        match self.process.signal(signal, audience, self.pty()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.exited()),
+            Err(error) => Err(TerminalError::Signal { id: self.id.to_string(), source: error.into() }),
+        }
+    }
+
+    pub(super) fn kill(&self) -> Result<(), TerminalError> {
+        self.signal(Signal::KILL, Audience::Everybody)
+    }
+
+    pub(super) fn exited(&self) -> TerminalError {
+        TerminalError::Exited { id: self.id.to_string() }
+    }
+}

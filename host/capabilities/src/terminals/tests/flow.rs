@@ -1,0 +1,126 @@
+//! Clients of different speed.
+
+use super::*;
+
+const MIB: u64 = 1024 * 1024;
+/// What comes before the flood.
+const READY: u64 = "ready\n".len() as u64;
+
+/// `count` MiB of lines, as fast as the terminal takes them.
+fn flood(count: u64) -> String {
+    format!("stty raw -echo; echo ready; read go; yes 'all work and no play' | head -c {}; printf DONE", count * MIB)
+}
+
+fn small_ring() -> Bench {
+    // Larger than the smallest window, so that a client can lag without losing.
+    Bench::with_limits(TerminalLimits { ring_bytes: 256 * 1024, scrollback_lines: 100, ..TerminalLimits::default() })
+}
+
+fn small_window(role: Role) -> AttachOptions {
+    AttachOptions { max_unacked_bytes: Some(64 * 1024), ..as_role(role) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_acknowledges_neither_pauses_the_program_nor_another_client() {
+    let bench = small_ring();
+    let first = "stty raw -echo; echo ready; read go; yes 'some work' | head -c 100000; read go";
+    let id = bench.run(&format!("{first}; yes 'all work and no play' | head -c {}; printf DONE", 4 * MIB)).await;
+    bench.wait_for_text(&id, "ready").await;
+    let mut slow = Client::new(bench.terminals.attach(&id, &small_window(Role::View)).unwrap());
+    slow.acknowledges = false;
+    bench.terminals.write(&id, b"\n").unwrap();
+    assert_eq!(slow.until_meta("lagging").await, true);
+    assert!(slow.output.len() <= 64 * 1024, "no more than its window was sent: {}", slow.output.len());
+
+    let options = AttachOptions { lossless: true, ..as_role(Role::View) };
+    let mut fast = Client::new(bench.terminals.attach(&id, &options).unwrap());
+    bench.terminals.write(&id, b"\n").unwrap();
+    fast.drain().await;
+    let end = fast.exit.unwrap().0;
+    assert_eq!(end, READY + 100_000 + 4 * MIB + 4);
+    assert!(fast.output.len() as u64 >= 4 * MIB && fast.output.ends_with(b"DONE"));
+
+    // Once it acknowledges it gets the present screen.
+    slow.acknowledges = true;
+    slow.acknowledge();
+    slow.drain().await;
+    let skipped = slow.metas.iter().filter_map(|meta| meta["skipped"].as_u64()).sum::<u64>();
+    assert_eq!(skipped + slow.output.len() as u64 + READY, end);
+    assert_eq!(slow.screen(), fast.screen());
+}
+
+#[tokio::test]
+async fn a_client_that_lags_within_the_ring_gets_every_byte() {
+    let bench = small_ring();
+    let script = "stty raw -echo; echo ready; read go; yes 'all work' | head -c 200000; printf DONE; read go";
+    let id = bench.run(script).await;
+    bench.wait_for_text(&id, "ready").await;
+    let mut client = Client::new(bench.terminals.attach(&id, &small_window(Role::View)).unwrap());
+    client.acknowledges = false;
+    bench.terminals.write(&id, b"\n").unwrap();
+    assert_eq!(client.until_meta("lagging").await, true);
+    bench.wait_for_text(&id, "DONE").await;
+    client.acknowledges = true;
+    client.acknowledge();
+    client.until_meta("caught_up").await;
+    assert_eq!(client.snapshots, 1);
+    assert!(client.output.ends_with(b"DONE"));
+    let all = bench.raw(&id);
+    assert!(all.ends_with(&client.output) && client.output.len() >= 200_000);
+    bench.terminals.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_size_that_changed_while_a_client_lagged_gives_it_a_snapshot() {
+    let bench = small_ring();
+    let id =
+        bench.run("stty raw -echo; echo ready; read go; yes 'all work' | head -c 200000; printf DONE; read go").await;
+    bench.wait_for_text(&id, "ready").await;
+    let mut client = Client::new(bench.terminals.attach(&id, &small_window(Role::View)).unwrap());
+    client.acknowledges = false;
+    bench.terminals.write(&id, b"\n").unwrap();
+    client.until_meta("lagging").await;
+    bench.wait_for_text(&id, "DONE").await;
+    bench.terminals.resize(&id, 40, 10).unwrap();
+    client.acknowledge();
+    client.until_meta("skipped").await;
+    assert_eq!(client.snapshots, 2);
+    assert_eq!(client.emulator.screen().size().1.get(), 40);
+    bench.terminals.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lossless_client_gets_every_byte_however_slow_it_is() {
+    let bench = small_ring();
+    let id = bench.run(&flood(2)).await;
+    bench.wait_for_text(&id, "ready").await;
+    let options = AttachOptions { lossless: true, ..small_window(Role::View) };
+    let mut client = Client::new(bench.terminals.attach(&id, &options).unwrap());
+    client.acknowledges = false;
+    bench.terminals.write(&id, b"\n").unwrap();
+    // It reads a window at a time and acknowledges only then.
+    while client.exit.is_none() {
+        let before = client.offset;
+        while client.exit.is_none() && client.offset < before + 64 * 1024 {
+            assert!(client.step().await);
+        }
+        client.acknowledge();
+    }
+    assert_eq!(client.snapshots, 1);
+    assert_eq!(client.output.len() as u64, 2 * MIB + 4);
+    assert_eq!(client.gap, None);
+}
+
+#[tokio::test]
+async fn a_lossless_client_that_leaves_lets_the_program_go_on() {
+    let bench = small_ring();
+    let id = bench.run(&flood(1)).await;
+    bench.wait_for_text(&id, "ready").await;
+    let options = AttachOptions { lossless: true, ..small_window(Role::View) };
+    let mut client = Client::new(bench.terminals.attach(&id, &options).unwrap());
+    client.acknowledges = false;
+    bench.terminals.write(&id, b"\n").unwrap();
+    client.until(|client| client.output.len() >= 64 * 1024).await;
+    drop(client);
+    assert_eq!(bench.exit(&id).await.code, 0);
+}

@@ -1,0 +1,99 @@
+//! Waiting for something to be true of a terminal.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use super::{
+    error::TerminalError,
+    options::{WaitFor, WaitOutcome},
+    output::Output,
+    state::State,
+    terminal::Terminal,
+};
+
+/// Waits until `check` finds something. Dropping it is safe.
+pub(super) async fn when<T>(terminal: &Terminal, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
+    let mut changes = terminal.changes();
+    loop {
+        changes.borrow_and_update();
+        let found = check(&mut terminal.lock());
+        if let Some(found) = found {
+            return found;
+        }
+        // Cannot fail: the terminal owns the sender.
+        let _ = changes.changed().await;
+    }
+}
+
+/// # Errors
+/// `WaitTimedOut`; `Exited` when the program ended without the text.
+pub(super) async fn wait(terminal: &Terminal, until: WaitFor, limit: Duration) -> Result<WaitOutcome, TerminalError> {
+    let deadline = Instant::now() + limit;
+    let met = async {
+        match until {
+            WaitFor::Exit => Ok(when(terminal, |state| state.ending.map(|_| outcome(state))).await),
+            WaitFor::Text(text) => wait_for_text(terminal, &text).await,
+            WaitFor::IdleMs(quiet_ms) => Ok(wait_for_quiet(terminal, Duration::from_millis(quiet_ms)).await),
+        }
+    };
+    timeout_at(deadline.into(), met).await.unwrap_or(Err(TerminalError::WaitTimedOut { waited: limit }))
+}
+
+async fn wait_for_text(terminal: &Terminal, text: &str) -> Result<WaitOutcome, TerminalError> {
+    let mut search = TextSearch { text, scanned: terminal.lock().output.ring.end() };
+    when(terminal, |state| {
+        if search.finds(&mut state.output) {
+            return Some(Ok(outcome(state)));
+        }
+        state.ending.map(|_| Err(terminal.exited()))
+    })
+    .await
+}
+
+async fn wait_for_quiet(terminal: &Terminal, quiet: Duration) -> WaitOutcome {
+    loop {
+        let (now, seen) = {
+            let state = terminal.lock();
+            let now = outcome(&state);
+            if state.ending.is_some() || state.output.last_write.elapsed() >= quiet {
+                return now;
+            }
+            (now, state.output.last_write)
+        };
+        // Until it has been quiet for long enough, or is over; output meanwhile begins another round.
+        let over = when(terminal, |state| state.ending.is_some().then(|| outcome(state)));
+        if let Ok(over) = timeout_at((seen + quiet).into(), over).await {
+            return over;
+        }
+        if terminal.lock().output.last_write == seen {
+            return now;
+        }
+    }
+}
+
+fn outcome(state: &State) -> WaitOutcome {
+    WaitOutcome { offset: state.output.ring.end(), state: state.state() }
+}
+
+/// Looks for a text on the screen, and in the raw output since the search began: on the screen it may have been drawn in
+/// any order and with colours between, in the output it may have scrolled away before anybody looked.
+struct TextSearch<'a> {
+    text: &'a str,
+    /// The raw output before this offset does not contain the whole text.
+    scanned: u64,
+}
+
+impl TextSearch<'_> {
+    fn finds(&mut self, output: &mut Output) -> bool {
+        self.in_raw(output) || output.model.lines().iter().any(|line| line.contains(self.text))
+    }
+
+    fn in_raw(&mut self, output: &mut Output) -> bool {
+        let end = output.ring.end();
+        let raw = output.ring.read(self.scanned.max(output.ring.start()), usize::MAX);
+        // The last bytes may be the first of the text.
+        self.scanned = self.scanned.max(end.saturating_sub(self.text.len().saturating_sub(1) as u64));
+        raw.windows(self.text.len().max(1)).any(|window| window == self.text.as_bytes())
+    }
+}

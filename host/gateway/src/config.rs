@@ -1,0 +1,86 @@
+//! What a gateway is built from.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use midplane_model::limits;
+
+use crate::auth::Credentials;
+
+/// Who may come in.
+#[derive(Clone)]
+pub enum TokenPolicy {
+    /// Whoever holds the token.
+    Required(Credentials),
+    /// Everybody who reaches the address; only for loopback.
+    Open,
+}
+
+/// Everything the gateway is told by the program. It reads no environment and no file.
+#[derive(Clone)]
+pub struct GatewayConfig {
+    /// Where the listener is bound. Decides which `Host` headers are its own, and names the cookie.
+    pub listen: SocketAddr,
+    pub token: TokenPolicy,
+    /// Further `Host` values that are ours, with port unless it is the scheme's own: `midplane.example.com`.
+    pub allowed_hosts: Vec<String>,
+    /// Further origins that may use us, exactly: `https://app.example.com`.
+    pub allowed_origins: Vec<String>,
+    /// A proxy in front speaks TLS: our own origin is `https`, and cookies are `Secure`.
+    pub behind_tls: bool,
+    /// The host's version, for `session.open`, `system.status` and documents.
+    pub version: Arc<str>,
+    /// New at every start of the host.
+    pub instance_id: Arc<str>,
+    /// How many plugins there are, for `system.status`. Called per request; must not block.
+    pub plugin_count: Arc<dyn Fn() -> u32 + Send + Sync>,
+    /// Whether the host is ready for `/readyz`. Called per request; must not block.
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub limits: GatewayLimits,
+}
+
+impl GatewayConfig {
+    /// A configuration with defaults for everything that has one.
+    #[must_use]
+    pub fn new(listen: SocketAddr, token: TokenPolicy, version: &str, instance_id: &str) -> Self {
+        Self {
+            listen,
+            token,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            behind_tls: false,
+            version: version.into(),
+            instance_id: instance_id.into(),
+            plugin_count: Arc::new(|| 0),
+            ready: Arc::new(|| true),
+            limits: GatewayLimits::default(),
+        }
+    }
+}
+
+/// The bounds of one gateway in one value, so that tests can make them small. Defaults: `midplane_model::limits`.
+#[derive(Debug, Clone, Copy)]
+pub struct GatewayLimits {
+    pub message_bytes: usize,
+    pub connections: usize,
+    pub calls_in_flight: usize,
+    pub deadline_default: Duration,
+    pub deadline_max: Duration,
+    pub ping_interval: Duration,
+    pub silence_max: Duration,
+    pub write_stall_max: Duration,
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes: limits::MESSAGE_BYTES_MAX,
+            connections: limits::CONNECTIONS_MAX,
+            calls_in_flight: limits::CALLS_IN_FLIGHT_MAX,
+            deadline_default: limits::DEADLINE_DEFAULT,
+            deadline_max: limits::DEADLINE_MAX,
+            ping_interval: limits::PING_INTERVAL,
+            silence_max: limits::SILENCE_MAX,
+            write_stall_max: limits::WRITE_STALL_MAX,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The host's own services about connections, events and itself, described by WIT and registered like any other.
+
+mod event;
+mod session;
+mod system;
+
+use std::sync::Arc;
+
+use midplane_broker::Broker;
+use midplane_model::schema::Interface;
+use midplane_router::{Router, interfaces_of_packages};
+
+use crate::{config::GatewayConfig, error::GatewayError, socket::Connections};
+
+/// Registers `session.*`, `event.*` and `system.*`.
+///
+/// # Errors
+/// `ReadWit`, `FindInterface`: the program was built from WIT that does not fit.
+pub(crate) fn register(
+    router: &Arc<Router>,
+    connections: &Arc<Connections>,
+    broker: &Arc<Broker>,
+    config: &GatewayConfig,
+) -> Result<(), GatewayError> {
+    let mut interfaces = interfaces_of_packages(&[
+        vec![("types.wit", include_str!("../../../../wit/host/types.wit"))],
+        vec![("native.wit", include_str!("../../../../wit/native/native.wit"))],
+    ])?;
+    let mut take = |name: &'static str| -> Result<Interface, GatewayError> {
+        let index = interfaces.iter().position(|interface| &*interface.name == name);
+        index.map(|index| interfaces.swap_remove(index)).ok_or(GatewayError::FindInterface { name })
+    };
+    session::register(router, take("session")?, connections, broker, config);
+    event::register(router, take("event")?, connections, broker);
+    system::register(router, take("system")?, connections, config);
+    Ok(())
+}

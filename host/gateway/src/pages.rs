@@ -1,0 +1,35 @@
+//! Small documents: health, readiness, metrics, OpenRPC.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use midplane_model::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::{problem::Problem, shared::Shared};
+
+/// Says that the process answers, and nothing else: it is the one page without a credential.
+pub(crate) async fn health() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
+    if shared.shutdown.is_cancelled() || !(shared.config.ready)() {
+        return Err(Problem::new(ErrorCode::Unavailable, "the host is starting or stopping"));
+    }
+    Ok(Json(json!({"status": "ready"})))
+}
+
+pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = shared.metrics.render(shared.connections.len());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+pub(crate) async fn openrpc(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(midplane_router::openrpc(&shared.router.methods(), &shared.config.version))
+}

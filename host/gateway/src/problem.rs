@@ -1,0 +1,58 @@
+//! Errors outside JSON-RPC: `application/problem+json` (RFC 9457) with the contract's `code`.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use midplane_model::{ErrorCode, Fault};
+use serde_json::{Value, json};
+
+/// A failed HTTP request.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    /// Boxed: it travels in results whose good case is small.
+    fault: Box<Fault>,
+}
+
+impl Problem {
+    /// A problem whose status says more than its code's own.
+    pub(crate) fn with_status(status: StatusCode, code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { status, fault: Box::new(Fault::new(code, detail)) }
+    }
+
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Fault::new(code, detail).into()
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        let status = StatusCode::from_u16(fault.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, fault: Box::new(fault) }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, fault } = self;
+        let mut body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "detail": fault.message,
+            "code": fault.code.as_str(),
+            "retryable": fault.code.retryable(),
+        });
+        if !fault.details.is_empty() {
+            body["details"] = Value::Object(fault.details);
+        }
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"midplane\""));
+        }
+        response
+    }
+}

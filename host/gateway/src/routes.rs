@@ -1,0 +1,72 @@
+//! Every route, in one table: what is served, by whom, and whether it needs a credential.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware,
+    routing::{MethodRouter, get, post},
+};
+use midplane_model::ErrorCode;
+
+use crate::{auth, pages, problem::Problem, rpc, shared::Shared, socket};
+
+pub(crate) const SOCKET_PATH: &str = "/ws";
+
+/// Whether a route needs a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Public,
+    Authenticated,
+}
+
+/// One row of the table.
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub access: Access,
+    handler: fn() -> MethodRouter<Arc<Shared>>,
+}
+
+const fn route(method: &'static str, path: &'static str, handler: fn() -> MethodRouter<Arc<Shared>>) -> Route {
+    Route { method, path, access: Access::Authenticated, handler }
+}
+
+/// All routes. What is not in it, or not public in it, needs a credential, so that a stranger learns nothing from a 404.
+pub const ROUTES: &[Route] = &[
+    Route { method: "GET", path: "/healthz", access: Access::Public, handler: || get(pages::health) },
+    route("GET", "/readyz", || get(pages::ready)),
+    route("GET", "/metrics", || get(pages::metrics)),
+    route("GET", "/openrpc.json", || get(pages::openrpc)),
+    route("POST", "/auth/exchange", || post(auth::exchange)),
+    route("POST", "/auth/ticket", || post(auth::ticket)),
+    route("POST", "/rpc", || post(rpc::post)),
+    route("GET", SOCKET_PATH, || get(socket::upgrade)),
+];
+
+pub(crate) fn access(path: &str) -> Access {
+    let route = ROUTES.iter().find(|route| route.path == path);
+    route.map_or(Access::Authenticated, |route| route.access)
+}
+
+pub(crate) fn build(shared: &Arc<Shared>) -> Router {
+    ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(shared.config.limits.message_bytes))
+        .layer(middleware::from_fn_with_state(shared.clone(), auth::gate))
+        .with_state(shared.clone())
+}
+
+async fn not_found() -> Problem {
+    Problem::new(ErrorCode::NotFound, "there is nothing at this path")
+}
+
+async fn method_not_allowed() -> Problem {
+    let detail = "this path does not take that method";
+    Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, detail)
+}

@@ -1,0 +1,147 @@
+//! One call, whatever brought it, and `POST /rpc`.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use midplane_model::{
+    Call, CallContext, Deadline, ErrorCode, Fault, Peer, Principal, Reply, limits::BATCH_CONCURRENCY_MAX,
+};
+use midplane_protocol::{Id, Incoming, Invocation, Item, Meta};
+use tokio_util::sync::CancellationToken;
+
+use crate::{problem::Problem, shared::Shared};
+
+impl Shared {
+    /// The context of a new call.
+    pub(crate) fn context(
+        &self,
+        principal: &Arc<Principal>,
+        peer: Option<Arc<dyn Peer>>,
+        meta: &Meta,
+        cancel: CancellationToken,
+    ) -> CallContext {
+        let limits = &self.config.limits;
+        let granted = meta.timeout_ms.map_or(limits.deadline_default, Duration::from_millis).min(limits.deadline_max);
+        CallContext {
+            request_id: self.request_ids.next(),
+            principal: principal.clone(),
+            deadline: Deadline::after(granted),
+            chain: Arc::from([]),
+            peer,
+            cancel,
+        }
+    }
+
+    /// Runs one call to its answer. A panic of a service is an answer too: the caller would wait for ever otherwise.
+    pub(crate) async fn run(&self, invocation: Invocation, context: CallContext) -> Result<Reply, Fault> {
+        self.metrics.call();
+        let request_id = context.request_id.clone();
+        let call = Call { method: invocation.method, params: invocation.params, context };
+        let answer = AssertUnwindSafe(self.router.call(call)).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(%request_id, "a service panicked");
+            Err(Fault::internal())
+        });
+        if let Err(fault) = &answer {
+            self.metrics.error(fault.code);
+        }
+        answer
+    }
+
+    /// The answer to what never became a call.
+    pub(crate) fn refusal(&self, id: &Id, fault: &Fault) -> String {
+        self.metrics.error(fault.code);
+        midplane_protocol::failure(id, &self.request_ids.next(), fault)
+    }
+}
+
+/// The answer of a call as text.
+pub(crate) fn answer(id: &Id, request_id: &str, result: &Result<Reply, Fault>) -> String {
+    match result {
+        Ok(reply) => midplane_protocol::success(id, &reply.result),
+        Err(fault) => midplane_protocol::failure(id, request_id, fault),
+    }
+}
+
+/// `POST /rpc`: 200 with the answer, 204 when nothing wants one, 400 for what cannot be read, 413 for what is too large.
+///
+/// When the client goes away this future is dropped, which cancels the calls.
+pub(crate) async fn post(
+    State(shared): State<Arc<Shared>>,
+    Extension(principal): Extension<Arc<Principal>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return unread(&shared, &rejection),
+    };
+    let parsed = std::str::from_utf8(&body)
+        .map_err(|_| Fault::new(ErrorCode::ParseError, "the message is not UTF-8"))
+        .and_then(midplane_protocol::parse);
+    let caller = HttpCaller { shared: &shared, principal, cancel: shared.abort.child_token() };
+    let _gone = caller.cancel.clone().drop_guard();
+    match parsed {
+        Err(fault) => json(StatusCode::BAD_REQUEST, shared.refusal(&Id::null(), &fault)),
+        Ok(Incoming::Single(item)) => caller.item(item).await.map_or_else(silence, |text| json(StatusCode::OK, text)),
+        Ok(Incoming::Batch(items)) => {
+            let answers = stream::iter(items).map(|item| caller.item(item)).buffered(BATCH_CONCURRENCY_MAX);
+            let answers: Vec<String> = answers.filter_map(std::future::ready).collect().await;
+            midplane_protocol::batch(&answers).map_or_else(silence, |text| json(StatusCode::OK, text))
+        }
+    }
+}
+
+/// A caller without a connection: nothing outlives its request, so there is nothing to cancel, subscribe or attach.
+struct HttpCaller<'a> {
+    shared: &'a Shared,
+    principal: Arc<Principal>,
+    cancel: CancellationToken,
+}
+
+impl HttpCaller<'_> {
+    async fn item(&self, item: Item) -> Option<String> {
+        match item {
+            Item::Request(id, invocation) => {
+                let (request_id, result) = self.call(invocation).await;
+                Some(answer(&id, &request_id, &result))
+            }
+            Item::Notification(invocation) => {
+                // Nobody hears of the result; the counters do.
+                let (_, _) = self.call(invocation).await;
+                None
+            }
+            Item::Invalid(id, fault) => Some(self.shared.refusal(&id, &fault)),
+            Item::Cancel(_) | Item::Ignored => None,
+        }
+    }
+
+    async fn call(&self, invocation: Invocation) -> (Arc<str>, Result<Reply, Fault>) {
+        let context = self.shared.context(&self.principal, None, &invocation.meta, self.cancel.child_token());
+        let request_id = context.request_id.clone();
+        (request_id, self.shared.run(invocation, context).await)
+    }
+}
+
+fn unread(shared: &Shared, rejection: &BytesRejection) -> Response {
+    if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::new(ErrorCode::InvalidRequest, "the body could not be read").into_response();
+    }
+    let limit = shared.config.limits.message_bytes;
+    let fault =
+        Fault::new(ErrorCode::TooLarge, format!("a message has at most {limit} bytes")).with("limit_bytes", limit);
+    json(StatusCode::PAYLOAD_TOO_LARGE, shared.refusal(&Id::null(), &fault))
+}
+
+fn json(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn silence() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}

@@ -1,0 +1,105 @@
+//! Secrets the gateway hands out itself: cookies of browsers and one-time tickets. Kept as hashes, in memory: a restart
+//! ends them, and the client exchanges its token again.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use midplane_model::{Principal, limits::SECRETS_MAX};
+
+use crate::{auth::digest, error::GatewayError};
+
+type Digest = [u8; 32];
+
+/// Secrets of one kind. Bounded by `SECRETS_MAX`: when full, a new one ends the oldest.
+pub(crate) struct Secrets {
+    age_max: Duration,
+    live: Mutex<Live>,
+}
+
+#[derive(Default)]
+struct Live {
+    by_digest: HashMap<Digest, (Arc<Principal>, Instant)>,
+    /// Oldest first; may name digests that are gone.
+    order: VecDeque<Digest>,
+}
+
+impl Secrets {
+    pub(crate) fn new(age_max: Duration) -> Self {
+        Self { age_max, live: Mutex::default() }
+    }
+
+    pub(crate) fn age_max(&self) -> Duration {
+        self.age_max
+    }
+
+    /// A new secret of 256 random bits, base64url.
+    ///
+    /// # Errors
+    /// `DrawRandom`.
+    pub(crate) fn issue(&self, principal: Arc<Principal>) -> Result<String, GatewayError> {
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits).map_err(|source| GatewayError::DrawRandom { purpose: "a secret", source })?;
+        let secret = URL_SAFE_NO_PAD.encode(bits);
+        let digest = digest(&secret);
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if live.order.len() >= SECRETS_MAX
+            && let Some(oldest) = live.order.pop_front()
+        {
+            live.by_digest.remove(&oldest);
+        }
+        live.order.push_back(digest);
+        live.by_digest.insert(digest, (principal, Instant::now()));
+        Ok(secret)
+    }
+
+    /// Whose secret this is, if it is valid. Found by its hash: how long the search takes says nothing about the secret.
+    pub(crate) fn find(&self, secret: &str) -> Option<Arc<Principal>> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let (principal, issued) = live.by_digest.get(&digest(secret))?;
+        (issued.elapsed() < self.age_max).then(|| principal.clone())
+    }
+
+    /// As [`Self::find`], and ends the secret.
+    pub(crate) fn redeem(&self, secret: &str) -> Option<Arc<Principal>> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let (principal, issued) = live.by_digest.remove(&digest(secret))?;
+        (issued.elapsed() < self.age_max).then_some(principal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Arc<Principal> {
+        Arc::new(Principal::owner())
+    }
+
+    #[test]
+    fn a_ticket_is_good_once() {
+        let secrets = Secrets::new(Duration::from_secs(30));
+        let ticket = secrets.issue(owner()).unwrap();
+        assert!(secrets.redeem("other").is_none());
+        assert!(secrets.redeem(&ticket).is_some());
+        assert!(secrets.redeem(&ticket).is_none());
+    }
+
+    #[test]
+    fn a_secret_ends_with_its_age() {
+        let secrets = Secrets::new(Duration::ZERO);
+        let secret = secrets.issue(owner()).unwrap();
+        assert!(secrets.find(&secret).is_none());
+    }
+
+    #[test]
+    fn one_secret_too_many_ends_the_oldest() {
+        let secrets = Secrets::new(Duration::from_secs(30));
+        let all: Vec<String> = (0..=SECRETS_MAX).map(|_| secrets.issue(owner()).unwrap()).collect();
+        assert!(secrets.find(&all[0]).is_none());
+        assert!(all[1..].iter().all(|secret| secrets.find(secret).is_some()));
+    }
+}

@@ -1,0 +1,87 @@
+//! The gateway as the program sees it: built, served, ended.
+
+use std::{
+    future::{Future, IntoFuture as _},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use midplane_broker::Broker;
+use midplane_model::limits::SHUTDOWN_MAX;
+use midplane_router::Router;
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{GatewayConfig, TokenPolicy},
+    error::GatewayError,
+    routes,
+    shared::Shared,
+};
+
+/// How much of `SHUTDOWN_MAX` is left, once calls over HTTP are given up, for their answers to be written.
+const ABORT_RESERVE: Duration = Duration::from_secs(1);
+
+/// Serves clients. Made before the listener accepts anything, so that what it is built from has been checked.
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// Checks the configuration and registers `session.*`, `event.*` and `system.*` with the router.
+    ///
+    /// # Errors
+    /// No token beyond loopback; no random bytes; WIT that cannot be read.
+    pub fn new(config: GatewayConfig, router: Arc<Router>, broker: &Arc<Broker>) -> Result<Self, GatewayError> {
+        if matches!(config.token, TokenPolicy::Open) && !config.listen.ip().is_loopback() {
+            return Err(GatewayError::OpenBeyondLoopback { listen: config.listen });
+        }
+        Ok(Self { shared: Shared::new(config, router, broker)? })
+    }
+
+    /// Serves until `shutdown`, then ends within `SHUTDOWN_MAX`: nothing new is accepted, sockets are closed with 4012 and
+    /// joined, requests over HTTP may finish. Whoever is late is reported in the log and given up.
+    ///
+    /// Dropping the future does not end connections; cancel `shutdown` instead.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+        let shared = self.shared;
+        let stop = shared.shutdown.clone();
+        let accepting =
+            axum::serve(listener, routes::build(&shared)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let mut accepting = std::pin::pin!(accepting.into_future());
+        tokio::select! {
+            result = &mut accepting => {
+                stop.cancel();
+                result?;
+            }
+            () = shutdown.cancelled() => stop.cancel(),
+        }
+        tracing::info!(sockets = shared.connections.len(), "stopping");
+        finish(&shared, accepting).await
+    }
+}
+
+async fn finish(shared: &Shared, accepting: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let late = Instant::now() + SHUTDOWN_MAX;
+    shared.sockets.close();
+    let ended = async {
+        let (result, ()) = tokio::join!(accepting, shared.sockets.wait());
+        result
+    };
+    let mut ended = std::pin::pin!(ended);
+    if let Ok(result) = tokio::time::timeout_at(late - ABORT_RESERVE, &mut ended).await {
+        return result;
+    }
+    shared.abort.cancel();
+    match tokio::time::timeout_at(late, ended).await {
+        Ok(result) => result,
+        Err(_) => {
+            tracing::warn!(sockets = shared.sockets.len(), "clients were late and are given up");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! One WebSocket, from upgrade to close.
+//!
+//! Three parts share a [`Connection`]: the [`reader`] turns messages into tasks and never waits for one, so that a cancel can
+//! overtake; the [`writer`] is the only one to write and draws from [`lanes`]; between them run the calls, [`channels`] and
+//! [`subscriptions`], all joined before the socket's task ends. [`closing`] is how any of them ends the rest.
+
+mod calls;
+mod channels;
+mod closing;
+mod connection;
+mod connections;
+mod lanes;
+mod reader;
+mod subscriptions;
+mod writer;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{
+        State,
+        ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use futures_util::StreamExt as _;
+use midplane_model::{
+    ErrorCode, Fault, Principal,
+    limits::{SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES},
+};
+
+use crate::{problem::Problem, shared::Shared};
+
+pub(crate) use connection::{Connection, Session};
+pub(crate) use connections::{Connections, Slot};
+pub(crate) use subscriptions::open as open_subscription;
+
+/// The subprotocol of this socket.
+pub(crate) const PROTOCOL: &str = "midplane.v1";
+
+/// `GET /ws`.
+pub(crate) async fn upgrade(
+    State(shared): State<Arc<Shared>>,
+    Extension(principal): Extension<Arc<Principal>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|rejection| {
+        let status = rejection.into_response().status();
+        Problem::with_status(status, ErrorCode::InvalidRequest, "this path wants a WebSocket handshake")
+    })?;
+    let upgrade = upgrade.protocols([PROTOCOL]);
+    if upgrade.requested_protocols().next().is_some() && upgrade.selected_protocol().is_none() {
+        let fault = Fault::new(ErrorCode::UnsupportedVersion, "none of the subprotocols offered is spoken here");
+        let detail = format!("{}; offer {PROTOCOL:?}", fault.message);
+        return Err(Problem::with_status(StatusCode::BAD_REQUEST, fault.code, detail));
+    }
+    let slot = shared.connections.reserve()?;
+    // Taken now: between this answer and the upgrade the socket has no task that could be joined.
+    let joined = shared.sockets.token();
+    let message_bytes = shared.config.limits.message_bytes;
+    let upgrade = upgrade
+        .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
+        .max_message_size(message_bytes)
+        .max_frame_size(message_bytes)
+        .on_failed_upgrade(|error| tracing::debug!(%error, "a WebSocket was not upgraded"));
+    Ok(upgrade.on_upgrade(async move |socket| {
+        run(&shared, socket, principal, slot).await;
+        drop(joined);
+    }))
+}
+
+/// Serves one socket to its end: whichever side closes it, everything that belongs to it has ended when this returns.
+async fn run(shared: &Arc<Shared>, socket: WebSocket, principal: Arc<Principal>, slot: Slot) {
+    let (lanes, waiting) = lanes::lanes();
+    let (sink, stream) = socket.split();
+    let limits = shared.config.limits;
+    let connection = shared.connections.open(slot, |id| Connection::new(id, principal, lanes, limits.calls_in_flight));
+    tracing::info!(connection = connection.id.0, principal = %connection.principal.name, "socket opened");
+    let writer = writer::Writer::new(sink, waiting, connection.closing.clone(), limits);
+    let ((), ()) = tokio::join!(writer.run(), reader::run(shared, &connection, stream));
+    connection.end().await;
+    shared.connections.remove(connection.id);
+    tracing::info!(connection = connection.id.0, reason = ?connection.closing.reason(), "socket closed");
+}

@@ -1,0 +1,10 @@
+//! The gateway from outside: real sockets, a router with a probe service, a real broker.
+
+mod access;
+mod channels;
+mod events;
+mod http_client;
+mod probe;
+mod rpc;
+mod sockets;
+mod support;

@@ -1,0 +1,109 @@
+//! A service for the tests: the methods of the specification's examples, one that waits, one that opens a channel, one that
+//! panics.
+
+use std::sync::{Arc, Mutex};
+
+use midplane_model::{
+    BoxFuture, Call, Channel, ChannelKind, Fault, Frame, FrameSink, FrameSource, PluginName, Reply, Scope,
+    channel::op,
+    schema::{Function, Interface, Label},
+};
+use midplane_router::{Method, Owner, Router, Service};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+pub struct Probe {
+    pub inputs: mpsc::UnboundedSender<Frame>,
+    output: Mutex<Option<mpsc::UnboundedReceiver<Frame>>>,
+}
+
+/// Registers the probe as the plugin `probe`; returns what its channel's sink receives, and the channel's source.
+pub fn register(router: &Router) -> (mpsc::UnboundedReceiver<Frame>, mpsc::UnboundedSender<Frame>) {
+    let (inputs, received) = mpsc::unbounded_channel();
+    let (source, output) = mpsc::unbounded_channel();
+    let probe: Arc<dyn Service> = Arc::new(Probe { inputs, output: Mutex::new(Some(output)) });
+    let owner = Owner::Plugin(PluginName::parse("probe").unwrap());
+    let interface =
+        Arc::new(Interface { id: "test:probe/probe".into(), name: "probe".into(), docs: None, functions: vec![] });
+    let names =
+        ["subtract", "sum", "get_data", "update", "notify_hello", "notify_sum", "wait", "attach", "fail", "boom"];
+    let method = |name: &&str| Method {
+        name: (*name).into(),
+        owner: owner.clone(),
+        interface: interface.clone(),
+        function: Arc::new(Function {
+            name: Label::new(name),
+            docs: None,
+            params: vec![],
+            result: None,
+            is_async: false,
+        }),
+        scope: Scope::Read,
+        service: probe.clone(),
+    };
+    router.register(&owner, names.iter().map(method).collect());
+    (received, source)
+}
+
+impl Service for Probe {
+    fn call(&self, method: &Arc<Method>, call: Call) -> BoxFuture<'static, Result<Reply, Fault>> {
+        if &*method.name == "wait" {
+            return Box::pin(std::future::pending());
+        }
+        if &*method.name == "boom" {
+            return Box::pin(async { panic!("the service's fault") });
+        }
+        let answer = self.serve(&method.name, &call);
+        Box::pin(async move { Reply::of(&answer?) })
+    }
+}
+
+impl Probe {
+    fn serve(&self, method: &str, call: &Call) -> Result<Value, Fault> {
+        let numbers =
+            |value: &Value| -> Vec<i64> { value.as_array().into_iter().flatten().filter_map(Value::as_i64).collect() };
+        Ok(match method {
+            "subtract" => match &call.params {
+                Value::Object(named) => {
+                    json!(named["minuend"].as_i64().unwrap() - named["subtrahend"].as_i64().unwrap())
+                }
+                params => json!(numbers(params)[0] - numbers(params)[1]),
+            },
+            "sum" => json!(numbers(&call.params).iter().sum::<i64>()),
+            "get_data" => json!(["hello", 5]),
+            "attach" => json!({"channel": self.attach(call)?}),
+            "fail" => {
+                self.attach(call)?;
+                return Err(Fault::not_found("nothing, after a channel was opened"));
+            }
+            _ => Value::Null,
+        })
+    }
+
+    fn attach(&self, call: &Call) -> Result<u32, Fault> {
+        let peer = call.context.peer.as_ref().ok_or_else(|| Fault::not_found("no peer"))?;
+        let output = self.output.lock().unwrap().take().expect("one channel per test");
+        let source = Box::new(Output(output));
+        let sink = Arc::new(Input(self.inputs.clone()));
+        peer.open_channel(Channel { kind: ChannelKind::Terminal, source, sink })
+    }
+}
+
+struct Output(mpsc::UnboundedReceiver<Frame>);
+
+impl FrameSource for Output {
+    fn next(&mut self) -> BoxFuture<'_, Option<Frame>> {
+        Box::pin(self.0.recv())
+    }
+}
+
+struct Input(mpsc::UnboundedSender<Frame>);
+
+impl FrameSink for Input {
+    fn receive(&self, frame: Frame) -> Result<(), Fault> {
+        if frame.op != op::INPUT {
+            return Err(Fault::invalid_params("op", "only INPUT is taken here"));
+        }
+        self.0.send(frame).map_err(|_| Fault::internal())
+    }
+}

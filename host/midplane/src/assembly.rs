@@ -1,0 +1,84 @@
+//! The host, put together in one function, from the ground up; and taken apart in the reverse order.
+
+use std::{env, path::PathBuf, sync::Arc};
+
+use anyhow::{Context, Result};
+use midplane_broker::{Broker, StreamDefinition};
+use midplane_capabilities::{
+    files::Root,
+    storage::Storage,
+    terminals::{TerminalEvent, TerminalLimits, Terminals, TerminalsConfig},
+    watch::{Exclusions, Watcher},
+};
+use midplane_router::Router;
+use midplane_runtime::{Engine, Host, HostParts, Plugins, PluginsConfig};
+use tokio::sync::mpsc;
+
+use crate::{bundles::BUNDLES, data::DataDir};
+
+/// News of terminals that wait for the plugins; beyond, the newest is dropped and logged.
+const TERMINAL_EVENTS_MAX: usize = 1024;
+
+/// Everything that runs, in the order in which it was made.
+pub struct Assembly {
+    pub router: Arc<Router>,
+    pub broker: Arc<Broker>,
+    pub plugins: Arc<Plugins>,
+    storage: Arc<Storage>,
+    files: Root,
+    watcher: Arc<Watcher>,
+    terminals: Terminals,
+}
+
+/// Makes the host for a directory. Returns when every plugin runs or has a reason not to.
+pub async fn assemble(directory: PathBuf, data: &DataDir, plugin_folder: PathBuf) -> Result<Assembly> {
+    let storage = Arc::new(Storage::open(&data.store())?);
+    let engine = Arc::new(Engine::new(&data.code_cache())?);
+    let files = Root::open(&directory).with_context(|| format!("{} cannot be served", directory.display()))?;
+    let watcher = Arc::new(Watcher::start(&files, Exclusions::default()).await?);
+    let (terminals, terminal_events) = terminals(directory);
+    let (router, broker) = (Arc::new(Router::default()), Arc::new(Broker::new(&StreamDefinition::defaults())?));
+    let host = Host::new(HostParts {
+        engine,
+        router: router.clone(),
+        broker: broker.clone(),
+        files: files.clone(),
+        watcher: watcher.clone(),
+        storage: storage.clone(),
+        terminals: terminals.clone(),
+    });
+    let config = PluginsConfig { bundles: BUNDLES.to_vec(), folder: Some(plugin_folder), terminal_events: Some(terminal_events) };
+    let plugins = Arc::new(Plugins::start(host, config).await?);
+    midplane_runtime::register_native(&router, &plugins)?;
+    Ok(Assembly { router, broker, plugins, storage, files, watcher, terminals })
+}
+
+fn terminals(root: PathBuf) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
+    let (events, receiver) = mpsc::channel(TERMINAL_EVENTS_MAX);
+    let observer = move |event| {
+        if events.try_send(event).is_err() {
+            tracing::warn!("news of a terminal was dropped: the plugins are too slow");
+        }
+    };
+    // What a login shell would have, less what is the host's own.
+    let environment = env::vars().filter(|(name, _)| !name.starts_with("MIDPLANE_"));
+    let config = TerminalsConfig {
+        root,
+        env: environment.collect(),
+        shell: env::var("SHELL").ok(),
+        limits: TerminalLimits::default(),
+        observer: Arc::new(observer),
+    };
+    (Terminals::new(config), receiver)
+}
+
+impl Assembly {
+    /// Ends everything, the newest first, and joins it.
+    pub async fn close(self) {
+        self.plugins.close().await;
+        self.terminals.shutdown().await;
+        self.watcher.close().await;
+        self.files.close().await;
+        self.storage.close().await;
+    }
+}

@@ -1,0 +1,152 @@
+//! The command line.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{client, serve};
+
+#[derive(Parser)]
+#[command(name = "midplane", version, about, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// More of the log: `info`, `debug`, or a filter such as `midplane_runtime=debug`.
+    #[arg(long, global = true, env = "MIDPLANE_LOG", default_value = "warn")]
+    log: String,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve a directory to clients.
+    Serve(ServeArguments),
+    /// Call a method of a running host, e.g. `midplane call files.list '{"path": "src"}'`.
+    Call(CallArguments),
+    /// Print events as they happen, one JSON object a line.
+    Events(EventsArguments),
+    /// What the running host is and does.
+    Status(Target),
+    /// Plugins of the running host.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Args)]
+pub struct ServeArguments {
+    /// The directory to serve.
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Address and port; port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:7420")]
+    pub listen: SocketAddr,
+    /// A folder of plugin folders; one in it takes the place of a built-in plugin of the same name.
+    #[arg(long)]
+    pub plugins: Option<PathBuf>,
+    /// Where state, token and compiled code are kept.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Serve everybody who can connect. Refused beyond loopback.
+    #[arg(long)]
+    pub no_auth: bool,
+    /// A proxy in front terminates TLS: allows a bind beyond loopback.
+    #[arg(long)]
+    pub behind_proxy: bool,
+    /// Further names under which the host may be addressed (`Host` header), e.g. `dev.example.com`.
+    #[arg(long = "allow-host")]
+    pub allow_hosts: Vec<String>,
+    /// Further origins whose pages may connect, e.g. `https://dev.example.com`.
+    #[arg(long = "allow-origin")]
+    pub allow_origins: Vec<String>,
+}
+
+/// Which host to talk to.
+#[derive(Args, Clone)]
+pub struct Target {
+    /// The host; found by the directory where it is not given.
+    #[arg(long, env = "MIDPLANE_URL")]
+    pub url: Option<String>,
+    /// The token itself.
+    #[arg(long, env = "MIDPLANE_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// A file that holds the token.
+    #[arg(long)]
+    pub token_file: Option<PathBuf>,
+    /// Seconds to wait for an answer.
+    #[arg(long, default_value_t = 30.0)]
+    pub timeout: f64,
+    /// One line of JSON instead of text for people.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Target {
+    pub fn timeout(&self) -> Duration {
+        Duration::try_from_secs_f64(self.timeout).unwrap_or(Duration::from_secs(30))
+    }
+}
+
+#[derive(Args)]
+struct CallArguments {
+    method: String,
+    /// Parameters as JSON: an object by name, or an array by position.
+    params: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+struct EventsArguments {
+    /// Topics; `*` is one segment, `**` at the end one or more.
+    #[arg(short, long = "pattern", default_value = "**")]
+    patterns: Vec<String>,
+    /// Begin with everything that is kept.
+    #[arg(long)]
+    from_earliest: bool,
+    /// End after this many events.
+    #[arg(long)]
+    count: Option<u64>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Subcommand)]
+enum PluginCommand {
+    /// All plugins with their state.
+    List(Target),
+    /// Everything about one plugin.
+    Info { name: String, #[command(flatten)] target: Target },
+    /// Load the plugin's files again now.
+    Reload { name: String, #[command(flatten)] target: Target },
+    /// The newest log lines.
+    Logs { name: String, #[command(flatten)] target: Target },
+}
+
+/// Runs the command and gives the exit code of the contract, section 11.
+pub fn run(arguments: Arguments) -> ExitCode {
+    if let Err(error) = start_log(&arguments.log) {
+        eprintln!("midplane: --log: {error}");
+        return ExitCode::from(2);
+    }
+    match arguments.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Call(CallArguments { method, params, target }) => client::call(&target, &method, params.as_deref()),
+        Command::Events(EventsArguments { patterns, from_earliest, count, target }) => client::events(&target, &patterns, from_earliest, count),
+        Command::Status(target) => client::call(&target, "system.status", None),
+        Command::Plugin(command) => match command {
+            PluginCommand::List(target) => client::call(&target, "plugin.list", None),
+            PluginCommand::Info { name, target } => client::call_named(&target, "plugin.get", &name),
+            PluginCommand::Reload { name, target } => client::call_named(&target, "plugin.reload", &name),
+            PluginCommand::Logs { name, target } => client::call_named(&target, "plugin.logs", &name),
+        },
+    }
+}
+
+fn start_log(filter: &str) -> Result<(), String> {
+    let filter: tracing_subscriber::EnvFilter = filter.parse().map_err(|error| format!("{error}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().map_err(|error| error.to_string())
+}

@@ -1,0 +1,222 @@
+//! The command line's side of the protocol: one WebSocket, JSON-RPC, exit codes.
+
+use std::{env, fs, io::Write, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+use crate::{cli::Target, data};
+
+/// Ends of a command, as the contract's section 11 numbers them.
+mod exit {
+    pub const FAILURE: u8 = 1;
+    pub const USAGE: u8 = 2;
+    pub const UNAUTHENTICATED: u8 = 3;
+    pub const NOT_FOUND: u8 = 4;
+    pub const CONFLICT: u8 = 5;
+    pub const UNAVAILABLE: u8 = 6;
+    pub const TIMEOUT: u8 = 124;
+}
+
+/// Why a command did not succeed.
+enum Failure {
+    /// The host's own error object.
+    Answer(Value),
+    Unreachable(anyhow::Error),
+    Unauthenticated(String),
+    Usage(String),
+    Timeout,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+/// Calls a method with parameters as JSON text and prints the result.
+pub fn call(target: &Target, method: &str, params: Option<&str>) -> ExitCode {
+    let params = match params.map(serde_json::from_str::<Value>).transpose() {
+        Ok(params) => params,
+        Err(error) => return fail(&Failure::Usage(format!("the parameters are no JSON: {error}"))),
+    };
+    finish(target, call_and_print(target, method, params))
+}
+
+/// Calls a method with the one parameter `name`.
+pub fn call_named(target: &Target, method: &str, name: &str) -> ExitCode {
+    finish(target, call_and_print(target, method, Some(json!({ "name": name }))))
+}
+
+/// Prints events, one a line, until `count` or the end of the connection.
+pub fn events(target: &Target, patterns: &[String], from_earliest: bool, count: Option<u64>) -> ExitCode {
+    finish(target, print_events(target, patterns, from_earliest, count))
+}
+
+fn finish(target: &Target, work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::Unreachable(error.into())),
+    };
+    match runtime.block_on(work) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let (true, Failure::Answer(error)) = (target.json, &failure) {
+                print_line(error);
+            }
+            fail(&failure)
+        }
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    let (code, text) = match failure {
+        Failure::Answer(error) => {
+            let code = error["data"]["code"].as_str().unwrap_or_default();
+            let number = match code {
+                "unauthenticated" | "forbidden" => exit::UNAUTHENTICATED,
+                "not_found" | "method_not_found" => exit::NOT_FOUND,
+                "conflict" | "already_exists" | "precondition_failed" => exit::CONFLICT,
+                "unavailable" | "plugin_unavailable" | "no_responder" => exit::UNAVAILABLE,
+                "timeout" => exit::TIMEOUT,
+                _ => exit::FAILURE,
+            };
+            (number, format!("{code}: {}", error["message"].as_str().unwrap_or_default()))
+        }
+        Failure::Unreachable(error) => (exit::UNAVAILABLE, format!("{error:#}")),
+        Failure::Unauthenticated(why) => (exit::UNAUTHENTICATED, why.clone()),
+        Failure::Usage(why) => (exit::USAGE, why.clone()),
+        Failure::Timeout => (exit::TIMEOUT, "no answer in time".to_owned()),
+    };
+    eprintln!("midplane: {text}");
+    ExitCode::from(code)
+}
+
+async fn call_and_print(target: &Target, method: &str, params: Option<Value>) -> Result<(), Failure> {
+    let work = async {
+        let mut connection = Connection::open(target).await?;
+        let timeout_ms = u64::try_from(target.timeout().as_millis()).unwrap_or(u64::MAX);
+        connection.call(method, params, timeout_ms).await
+    };
+    // A little longer than the host waits, so that its own answer about the time arrives.
+    let limit = target.timeout() + Duration::from_secs(1);
+    let result = tokio::time::timeout(limit, work).await.map_err(|_| Failure::Timeout)??;
+    if target.json {
+        print_line(&result);
+    } else {
+        print_text(&format!("{result:#}"));
+    }
+    Ok(())
+}
+
+async fn print_events(target: &Target, patterns: &[String], from_earliest: bool, count: Option<u64>) -> Result<(), Failure> {
+    let mut connection = Connection::open(target).await?;
+    let mut params = json!({ "patterns": patterns });
+    if from_earliest {
+        params["since"] = "earliest".into();
+    }
+    connection.call("event.subscribe", Some(params), 30_000).await?;
+    let mut seen = 0;
+    while count.is_none_or(|count| seen < count) {
+        let message = connection.next().await?;
+        match message["method"].as_str() {
+            Some("event") => {
+                seen += 1;
+                print_line(&message["params"]);
+            }
+            Some("event.gap") => print_line(&message),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn print_line(value: &Value) {
+    print_text(&value.to_string());
+}
+
+fn print_text(text: &str) {
+    // A closed pipe (`| head`) is how a reader says that it has enough.
+    _ = writeln!(std::io::stdout(), "{text}");
+}
+
+struct Connection(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
+
+impl Connection {
+    async fn open(target: &Target) -> Result<Self, Failure> {
+        let (url, token) = locate(target)?;
+        let address = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
+        let mut request = address.into_client_request().with_context(|| format!("{url:?} is no address"))?;
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", HeaderValue::from_static("midplane.v1"));
+        if let Some(token) = token {
+            let bearer = HeaderValue::from_str(&format!("Bearer {token}")).context("the token has characters that no token has")?;
+            headers.insert("authorization", bearer);
+        }
+        match connect_async(request).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(tungstenite::Error::Http(response)) if response.status() == 401 => {
+                Err(Failure::Unauthenticated(format!("{url} wants a token; give --token-file or set MIDPLANE_TOKEN")))
+            }
+            Err(error) => Err(anyhow!(error).context(format!("no host answers at {url}")).into()),
+        }
+    }
+
+    async fn call(&mut self, method: &str, params: Option<Value>, timeout_ms: u64) -> Result<Value, Failure> {
+        let mut request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "meta": { "timeout_ms": timeout_ms } });
+        if let Some(params) = params {
+            request["params"] = params;
+        }
+        self.0.send(Message::text(request.to_string())).await.context("the host closed the connection")?;
+        loop {
+            let mut message = self.next().await?;
+            if message["id"] == 1 {
+                return match message.get_mut("error") {
+                    Some(error) => Err(Failure::Answer(error.take())),
+                    None => Ok(message["result"].take()),
+                };
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Value, Failure> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).context("the host sent no JSON")?),
+                Some(Ok(Message::Close(frame))) => {
+                    let why = frame.map(|frame| format!(" ({} {})", u16::from(frame.code), frame.reason)).unwrap_or_default();
+                    return Err(anyhow!("the host closed the connection{why}").into());
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(anyhow!(error).context("the connection broke").into()),
+                None => return Err(anyhow!("the host closed the connection").into()),
+            }
+        }
+    }
+}
+
+/// Url and token: as given, else those of the host that serves this directory.
+fn locate(target: &Target) -> Result<(String, Option<String>)> {
+    let given = match (&target.token, &target.token_file) {
+        (Some(token), _) => Some(token.clone()),
+        (None, Some(path)) => {
+            let token = fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))?;
+            Some(token.trim().to_owned())
+        }
+        (None, None) => None,
+    };
+    let found = env::current_dir().ok().and_then(|directory| data::discover(&directory));
+    match (&target.url, found) {
+        (Some(url), found) => {
+            let token = found.filter(|(found, _)| found == url.trim_end_matches('/')).and_then(|(_, token)| token);
+            Ok((url.clone(), given.or(token)))
+        }
+        (None, Some((url, token))) => Ok((url, given.or(token))),
+        (None, None) => bail!("no host serves this directory; start one with `midplane serve`, or give --url"),
+    }
+}

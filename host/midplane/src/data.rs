@@ -1,0 +1,117 @@
+//! The data directory of a served directory: state, token, cache of compiled code, and how the CLI finds the host.
+//!
+//! It lies outside of the served directory, because what is inside can be read by every client with the scope `read`.
+
+use std::{
+    env, fs, io,
+    io::Write,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What a running host leaves for the local command line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Discovery {
+    pub url: String,
+    pub pid: u32,
+    pub instance_id: String,
+}
+
+/// The files of one served directory, all private to the user.
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// The default for a served directory: under `XDG_DATA_HOME`, named after it and a hash of its path.
+    pub fn default_for(served: &Path) -> Result<PathBuf> {
+        let served = served.canonicalize().with_context(|| format!("{} cannot be served", served.display()))?;
+        let base = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+        let base = base.or_else(home).context("neither XDG_DATA_HOME nor HOME is set; give --data DIR")?;
+        let name = served.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned());
+        let digest = format!("{:x}", Sha256::digest(served.as_os_str().as_encoded_bytes()));
+        Ok(base.join("midplane").join(format!("{name}-{}", &digest[..12])))
+    }
+
+    /// Makes the directory (0700) if it is not there.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        let make = || -> io::Result<()> {
+            fs::create_dir_all(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+        };
+        make().with_context(|| format!("the data directory {} cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.0.join("state.redb")
+    }
+
+    pub fn code_cache(&self) -> PathBuf {
+        self.0.join("code")
+    }
+
+    /// Plugins installed for this directory; made on demand.
+    pub fn plugins(&self) -> Result<PathBuf> {
+        let path = self.0.join("plugins");
+        fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(path)
+    }
+
+    /// The owner's token: 256 random bits, made at the first start, readable by this user only.
+    pub fn token(&self) -> Result<String> {
+        let path = self.0.join("token");
+        if let Ok(token) = fs::read_to_string(&path) {
+            return Ok(token.trim().to_owned());
+        }
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).context("the system gives no random bytes")?;
+        let token = URL_SAFE_NO_PAD.encode(secret);
+        write_private(&path, token.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(token)
+    }
+
+    pub fn announce(&self, discovery: &Discovery) -> Result<()> {
+        let path = self.0.join("host.json");
+        let json = serde_json::to_vec(discovery)?;
+        write_private(&path, &json).with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    /// Takes the announcement back, if it is still ours.
+    pub fn withdraw(&self) {
+        let ours = read_discovery(&self.0).is_some_and(|(discovery, _)| discovery.pid == std::process::id());
+        if ours {
+            // The file is only a hint; a stale one is noticed by whoever connects.
+            _ = fs::remove_file(self.0.join("host.json"));
+        }
+    }
+}
+
+/// The host that serves `directory` or the nearest directory above it: url and token.
+pub fn discover(directory: &Path) -> Option<(String, Option<String>)> {
+    let directory = directory.canonicalize().ok()?;
+    directory.ancestors().find_map(|served| {
+        let data = DataDir::default_for(served).ok()?;
+        let (discovery, token) = read_discovery(&data)?;
+        Some((discovery.url, token))
+    })
+}
+
+fn read_discovery(data: &Path) -> Option<(Discovery, Option<String>)> {
+    let discovery = serde_json::from_slice(&fs::read(data.join("host.json")).ok()?).ok()?;
+    let token = fs::read_to_string(data.join("token")).ok().map(|token| token.trim().to_owned());
+    Some((discovery, token))
+}
+
+/// Writes beside and renames, so that nobody reads half a file.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}

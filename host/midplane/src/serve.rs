@@ -1,0 +1,135 @@
+//! `midplane serve`: assemble, bind, announce, serve until a signal.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use midplane_gateway::{Credentials, Gateway, GatewayConfig, TokenPolicy};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    assembly::assemble,
+    cli::ServeArguments,
+    data::{DataDir, Discovery},
+};
+
+/// From the first signal until the program ends, whoever is late.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+pub fn run(arguments: ServeArguments) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("midplane: no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(serve(arguments));
+    // Blocking work that is still inside a system call does not keep the program.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("midplane: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: ServeArguments) -> Result<()> {
+    check_bind(&arguments)?;
+    let directory = arguments.directory.canonicalize().with_context(|| format!("{} cannot be served", arguments.directory.display()))?;
+    let data = match &arguments.data {
+        Some(path) => path.clone(),
+        None => DataDir::default_for(&directory)?,
+    };
+    let data = DataDir::open(data)?;
+    let token = data.token()?;
+    let plugin_folder = match &arguments.plugins {
+        Some(folder) if folder.is_dir() => folder.clone(),
+        Some(folder) => bail!("the plugin folder {} is not there; make it, or leave --plugins out", folder.display()),
+        None => data.plugins()?,
+    };
+    // Bound early, served late: a taken port is known before anything else starts.
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("{} cannot be bound; another host may serve there: choose one with --listen", arguments.listen))?;
+    let address = listener.local_addr()?;
+    let host = assemble(directory.clone(), &data, plugin_folder).await?;
+    let instance_id = format!("h-{:016x}", getrandom::u64()?);
+    let plugins = host.plugins.clone();
+    let policy = if arguments.no_auth { TokenPolicy::Open } else { TokenPolicy::Required(Credentials::of_token(&token)) };
+    let config = GatewayConfig {
+        allowed_hosts: arguments.allow_hosts,
+        allowed_origins: arguments.allow_origins,
+        behind_tls: arguments.behind_proxy,
+        plugin_count: Arc::new(move || u32::try_from(plugins.list().len()).unwrap_or(u32::MAX)),
+        ..GatewayConfig::new(address, policy, env!("CARGO_PKG_VERSION"), &instance_id)
+    };
+    let gateway = Gateway::new(config, host.router.clone(), &host.broker).context("the gateway cannot start")?;
+    let url = format!("http://{address}");
+    data.announce(&Discovery { url: url.clone(), pid: std::process::id(), instance_id })?;
+    announce(&host.plugins.list(), &url, (!arguments.no_auth).then_some(&token), &directory.display().to_string());
+
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    let served = gateway.serve(listener, stop.clone()).await;
+    stop.cancel();
+    data.withdraw();
+    if tokio::time::timeout(SHUTDOWN_MAX, host.close()).await.is_err() {
+        tracing::error!("the host did not end in time");
+    }
+    signals.abort();
+    served.context("serving failed")
+}
+
+/// The rules of the contract's section 5 about what may be bound.
+fn check_bind(arguments: &ServeArguments) -> Result<()> {
+    let beyond_loopback = !is_loopback(arguments.listen);
+    if beyond_loopback && arguments.no_auth {
+        bail!("--no-auth serves everybody, so it is for loopback only; {} is not", arguments.listen);
+    }
+    if beyond_loopback && !arguments.behind_proxy {
+        bail!("{} can be reached from elsewhere and this host speaks no TLS; put a proxy in front and say --behind-proxy", arguments.listen);
+    }
+    Ok(())
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// The one line of the contract, after what a person should know about plugins that do not run.
+#[expect(clippy::print_stdout, reason = "the program's own output")]
+fn announce(plugins: &[midplane_runtime::Summary], url: &str, token: Option<&String>, directory: &str) {
+    for plugin in plugins.iter().filter(|plugin| plugin.state != "running") {
+        eprintln!("midplane: plugin {} is {}: {}", plugin.name, plugin.state, plugin.reason.as_deref().unwrap_or("no reason given"));
+    }
+    if plugins.is_empty() {
+        eprintln!("midplane: there are no plugins, so there is little to call; `cargo xtask run` builds the first-party ones");
+    }
+    let address = token.map_or_else(|| format!("{url}/"), |token| format!("{url}/#token={token}"));
+    println!("midplane serves {directory} at {address}");
+}
+
+/// The first signal stops gently, the second at once.
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be caught; a signal will end the host at once");
+        return;
+    };
+    for first in [true, false] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if first {
+            stop.cancel();
+        } else {
+            std::process::exit(130);
+        }
+    }
+}

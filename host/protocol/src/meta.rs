@@ -1,0 +1,37 @@
+//! The optional member `meta` beside `params` (contract, section 7).
+
+use midplane_model::{Fault, limits::IDEMPOTENCY_KEY_CHARS_MAX};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::envelope::invalid;
+
+/// What a caller may say about a call. Unknown members are ignored: proxies and tracers put theirs here too.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Meta {
+    /// How long the caller waits, in milliseconds. The transport caps it.
+    pub timeout_ms: Option<u64>,
+    /// At most `IDEMPOTENCY_KEY_CHARS_MAX` characters.
+    pub idempotency_key: Option<String>,
+    /// A string or a number, echoed in `$/progress`.
+    pub progress_token: Option<Value>,
+}
+
+impl Meta {
+    /// # Errors
+    /// `invalid_request` when a member has the wrong type, is there twice or is too long.
+    pub(crate) fn from_raw(raw: Option<&RawValue>) -> Result<Self, Fault> {
+        let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(Self::default()) };
+        if !raw.get().starts_with('{') {
+            return Err(invalid("meta must be an object"));
+        }
+        let meta: Self = serde_json::from_str(raw.get()).map_err(|error| invalid(format!("meta: {error}")))?;
+        if meta.idempotency_key.as_ref().is_some_and(|key| key.chars().count() > IDEMPOTENCY_KEY_CHARS_MAX) {
+            return Err(invalid(format!("meta.idempotency_key has at most {IDEMPOTENCY_KEY_CHARS_MAX} characters")));
+        }
+        if meta.progress_token.as_ref().is_some_and(|token| !token.is_string() && !token.is_number()) {
+            return Err(invalid("meta.progress_token must be a string or a number"));
+        }
+        Ok(meta)
+    }
+}

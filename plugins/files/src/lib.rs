@@ -1,0 +1,145 @@
+//! The plugin `files`: what clients may ask of the served directory, on top of the host's jailed files.
+//!
+//! The host knows bytes, paths and versions; here are the defaults, text and base64, ranges, and what a file is to a
+//! client. Calls come from the host's registry, bytes from `midplane:host/files`; what the watcher tells goes out as the
+//! event `files.changed`. Keeps nothing in memory between calls.
+
+mod category;
+mod changes;
+mod encoding;
+mod entry;
+
+use encoding::Span;
+use exports::midplane::{
+    files::files::{
+        Content, CreateMode, Done, Encoding, Entry, Error, Guest as Files, Page, Range, WriteMode, Written,
+    },
+    host::{
+        lifecycle::Guest as Lifecycle,
+        subscriber::{Event, Guest as Subscriber},
+    },
+};
+use midplane_sdk::host::{events, files as disk, watch};
+
+midplane_sdk::generate!({ path: ["../../wit/host", "../../wit/files", "wit"], world: "midplane:files-plugin/plugin" });
+
+struct Plugin;
+
+export!(Plugin);
+
+/// Levels of a listing where the caller names none: the directory itself.
+const LIST_DEPTH_DEFAULT: u32 = 1;
+/// Deepest listing.
+const LIST_DEPTH_MAX: u32 = 16;
+/// Entries of a page where the caller names no limit.
+const LIST_ENTRIES_DEFAULT: u32 = 1000;
+/// Entries of the longest page.
+const LIST_ENTRIES_MAX: u32 = 5000;
+
+impl Lifecycle for Plugin {
+    fn start() -> Result<(), Error> {
+        watch::start()
+    }
+
+    fn stop() {}
+
+    fn health() -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Subscriber for Plugin {
+    fn on_event(event: Event) -> Result<(), Error> {
+        if event.topic != "midplane.files" {
+            return Ok(());
+        }
+        for payload in changes::announcements(&event.payload)? {
+            events::publish("files.changed", &payload)?;
+        }
+        Ok(())
+    }
+}
+
+impl Files for Plugin {
+    fn stat(path: String) -> Result<Entry, Error> {
+        Ok(entry::looked_at(disk::stat(&path)?))
+    }
+
+    fn list(
+        path: Option<String>,
+        depth: Option<u32>,
+        limit: Option<u32>,
+        cursor: Option<String>,
+        hidden: Option<bool>,
+    ) -> Result<Page, Error> {
+        let depth = within("params.depth", depth.unwrap_or(LIST_DEPTH_DEFAULT), LIST_DEPTH_MAX)?;
+        let limit = within("params.limit", limit.unwrap_or(LIST_ENTRIES_DEFAULT), LIST_ENTRIES_MAX)?;
+        let path = path.as_deref().unwrap_or(".");
+        let page = disk::list(path, depth, limit, cursor.as_deref(), hidden.unwrap_or(false))?;
+        let entries = page.entries.into_iter().map(entry::listed).collect();
+        Ok(Page { entries, next_cursor: page.next_cursor })
+    }
+
+    fn read(path: String, range: Option<Range>, encoding: Option<Encoding>) -> Result<Content, Error> {
+        let span = Span::of(range.map(|range| (range.start, range.end)))?;
+        let read = disk::read(&path, span.offset, span.length)?;
+        let encoding = encoding.unwrap_or(Encoding::Utf8);
+        let content = match encoding {
+            Encoding::Utf8 => encoding::text(&path, read.bytes)?,
+            Encoding::Base64 => encoding::base64(&read.bytes),
+        };
+        Ok(Content { path, content, encoding, version: read.version, size: read.size_bytes })
+    }
+
+    fn write(
+        path: String,
+        content: Option<String>,
+        content_base64: Option<String>,
+        if_version: Option<String>,
+        create: Option<CreateMode>,
+        create_dirs: Option<bool>,
+        durable: Option<bool>,
+    ) -> Result<Written, Error> {
+        let bytes = encoding::content(content, content_base64)?;
+        let options = disk::WriteOptions {
+            if_version,
+            create: match create.unwrap_or(CreateMode::Always) {
+                CreateMode::Never => disk::CreateMode::Never,
+                CreateMode::Always => disk::CreateMode::Always,
+                CreateMode::MustNotExist => disk::CreateMode::MustNotExist,
+            },
+            create_dirs: create_dirs.unwrap_or(false),
+            durable: durable.unwrap_or(false),
+        };
+        let written = disk::write(&path, &bytes, &options)?;
+        let write_mode = match written.mode {
+            disk::WriteMode::Atomic => WriteMode::Atomic,
+            disk::WriteMode::InPlace => WriteMode::InPlace,
+        };
+        let disk::Written { version, size_bytes: size, created, unchanged, .. } = written;
+        Ok(Written { path, version, size, created, unchanged, write_mode })
+    }
+
+    fn mkdir(path: String, parents: Option<bool>) -> Result<Done, Error> {
+        disk::mkdir(&path, parents.unwrap_or(false))?;
+        Ok(Done { path })
+    }
+
+    fn move_(from: String, to: String, overwrite: Option<bool>) -> Result<Done, Error> {
+        disk::move_(&from, &to, overwrite.unwrap_or(false))?;
+        Ok(Done { path: to })
+    }
+
+    fn delete(path: String, recursive: Option<bool>) -> Result<Done, Error> {
+        disk::delete(&path, recursive.unwrap_or(false))?;
+        Ok(Done { path })
+    }
+}
+
+/// A number from 1 to `max`, refused by the name of its parameter otherwise.
+fn within(path: &str, value: u32, max: u32) -> Result<u32, Error> {
+    if (1..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::invalid_params(path, format!("{path}: must be 1 to {max}, got {value}")))
+}

@@ -1,0 +1,110 @@
+//! Write Midplane plugins in Rust.
+//!
+//! A plugin is a component whose world includes `midplane:host/imports` and exports the interfaces it serves. This crate
+//! holds the bindings of what every plugin may import ([`host`]), the error that services answer with ([`Error`]), and
+//! [`generate!`], which makes the bindings of a plugin's own world on top of them. It knows nothing of any plugin.
+//!
+//! # A plugin from nothing
+//! `Cargo.toml`: `crate-type = ["cdylib"]`, `midplane-sdk` as a dependency, and a release profile with `opt-level = "s"`,
+//! `lto = true`, `codegen-units = 1`, `panic = "abort"`, `strip = true`.
+//!
+//! `wit/world.wit`, with a copy of the repository's `wit/host` in `wit/deps/midplane-host`:
+//! ```wit
+//! package acme:spell@1.0.0;
+//!
+//! /// Finds words that are spelled wrong.
+//! interface checker {
+//!   check: func(text: string) -> list<string>;
+//! }
+//!
+//! world spell {
+//!   include midplane:host/imports@0.1.0;
+//!   export checker;
+//! }
+//! ```
+//! `src/lib.rs`:
+//! ```ignore
+//! midplane_sdk::generate!({ path: "wit", world: "spell" });
+//!
+//! struct Spell;
+//!
+//! impl exports::acme::spell::checker::Guest for Spell {
+//!     fn check(text: String) -> Vec<String> {
+//!         midplane_sdk::info!("checking {} bytes", text.len());
+//!         Vec::new()
+//!     }
+//! }
+//!
+//! export!(Spell);
+//! ```
+//! `cargo build --release --target wasm32-wasip2` makes the component; beside it goes `plugin.toml`. The folders
+//! `examples/spell` and `examples/proof` are this, complete, and `proof` imports what `spell` exports.
+//!
+//! # Start, events and reloads
+//! What the host should tell a plugin is said in its world, and nowhere else: `export midplane:host/lifecycle@0.1.0;`
+//! (`start`, `stop`, `health`), `export midplane:host/subscriber@0.1.0;` (`on-event`), `export
+//! midplane:host/state@0.1.0;` (`save`, `restore`). Each gives a trait `exports::midplane::host::…::Guest` to implement.
+
+pub mod error;
+pub mod json;
+pub mod time;
+
+mod bindings {
+    wit_bindgen::generate!({ path: "../../wit/host", world: "imports", generate_all });
+}
+
+/// What every plugin may import from the host; one module per interface of `wit/host`.
+pub use bindings::midplane::host;
+/// What went wrong, as a service answers it.
+pub use host::types::Error;
+/// What the bindings stand on, for [`generate!`] and for its asynchronous helpers (`yield_async`).
+pub use wit_bindgen;
+pub use {serde, serde_json};
+
+/// Bindings of a plugin's own world: `generate!({ path: "wit", world: "spell" })`.
+///
+/// `path` is a folder relative to the crate, or a list of folders in the order of their dependencies; other options of
+/// `wit_bindgen::generate!` may follow. The world must `include midplane:host/imports@0.1.0`; those interfaces are not
+/// generated again but taken from [`host`](crate::host), so that an [`Error`](crate::Error) is one type everywhere.
+#[macro_export]
+macro_rules! generate {
+    ({ $($option:ident $(: $value:tt)?),* $(,)? }) => {
+        $crate::wit_bindgen::generate!({
+            $($option $(: $value)?,)*
+            generate_all,
+            runtime_path: "midplane_sdk::wit_bindgen::rt",
+            bitflags_path: "midplane_sdk::wit_bindgen::rt::bitflags",
+            with: {
+                "midplane:host/types@0.1.0": ::midplane_sdk::host::types,
+                "midplane:host/context@0.1.0": ::midplane_sdk::host::context,
+                "midplane:host/events@0.1.0": ::midplane_sdk::host::events,
+                "midplane:host/services@0.1.0": ::midplane_sdk::host::services,
+                "midplane:host/storage@0.1.0": ::midplane_sdk::host::storage,
+                "midplane:host/config@0.1.0": ::midplane_sdk::host::config,
+                "midplane:host/log@0.1.0": ::midplane_sdk::host::log,
+                "midplane:host/timers@0.1.0": ::midplane_sdk::host::timers,
+                "midplane:host/files@0.1.0": ::midplane_sdk::host::files,
+                "midplane:host/watch@0.1.0": ::midplane_sdk::host::watch,
+                "midplane:host/terminals@0.1.0": ::midplane_sdk::host::terminals,
+            },
+        });
+    };
+}
+
+/// A line in the plugin's log for a person who looks for the reason of something. Takes what `format!` takes.
+#[macro_export]
+macro_rules! debug {
+    ($($arg:tt)*) => { $crate::host::log::write($crate::host::log::Level::Debug, &format!($($arg)*)) };
+}
+
+/// A line in the plugin's log about something worth knowing in normal operation. Takes what `format!` takes.
+#[macro_export]
+macro_rules! info {
+    ($($arg:tt)*) => { $crate::host::log::write($crate::host::log::Level::Info, &format!($($arg)*)) };
+}
+
+/// A line in the plugin's log about something that went wrong and was coped with. Takes what `format!` takes.
+#[macro_export]
+macro_rules! warn {
+    ($($arg:tt)*) => { $crate::host::log::write($crate::host::log::Level::Warn, &format!($($arg)*)) };
+}

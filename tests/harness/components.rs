@@ -1,0 +1,54 @@
+//! Components that `cargo xtask test` has compiled from source.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// A guest of `tests/guests`.
+pub fn guest(name: &str) -> Result<PathBuf> {
+    built("guests", name)
+}
+
+/// An example of the SDK.
+pub fn example(name: &str) -> Result<PathBuf> {
+    built("examples", name)
+}
+
+/// A first-party plugin.
+pub fn first_party(name: &str) -> Result<PathBuf> {
+    built("plugins", name)
+}
+
+fn built(kind: &str, name: &str) -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").join(kind).join(name);
+    ensure!(folder.join("plugin.toml").exists(), "{kind}/{name} is not built; run `cargo xtask test`, or `cargo xtask guests`");
+    Ok(folder)
+}
+
+/// Copies a folder with everything in it.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the first line of a manifest that begins with `key`.
+pub fn set_in_manifest(folder: &Path, key: &str, line: &str) -> Result<()> {
+    let path = folder.join("plugin.toml");
+    let text = std::fs::read_to_string(&path)?;
+    let mut found = false;
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|old| if !found && old.trim_start().starts_with(key) { found = true; line } else { old })
+        .collect();
+    ensure!(found, "no line {key:?} in {}", path.display());
+    Ok(std::fs::write(path, lines.join("\n") + "\n")?)
+}

@@ -1,0 +1,160 @@
+//! The program under test, spawned.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{Client, PATIENCE};
+
+/// How a host is started.
+#[derive(Default, Clone)]
+pub struct Options {
+    pub arguments: Vec<String>,
+}
+
+/// A running host with directories of its own. Killed when dropped.
+pub struct Host {
+    /// The served directory.
+    pub directory: PathBuf,
+    /// The plugin folder.
+    pub plugins: PathBuf,
+    pub url: String,
+    pub token: String,
+    pub options: Options,
+    home: TempDir,
+    child: Child,
+}
+
+impl Host {
+    /// Starts a host over an empty directory with an empty plugin folder.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(Options::default(), |_| Ok(())).await
+    }
+
+    /// Starts a host; `prepare` may fill the plugin folder before.
+    pub async fn start_with(options: Options, prepare: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        for folder in ["served", "plugins"] {
+            std::fs::create_dir(home.path().join(folder))?;
+        }
+        prepare(&home.path().join("plugins"))?;
+        Self::spawn(home, options).await
+    }
+
+    async fn spawn(home: TempDir, options: Options) -> Result<Self> {
+        let (directory, plugins) = (home.path().join("served").canonicalize()?, home.path().join("plugins").canonicalize()?);
+        let mut child = command(home.path())
+            .arg("serve")
+            .arg(&directory)
+            .args(["--listen", "127.0.0.1:0", "--plugins"])
+            .arg(&plugins)
+            .arg("--data")
+            .arg(home.path().join("data"))
+            .args(&options.arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .context("the program cannot be started; `cargo xtask test` builds it")?;
+        let stdout = child.stdout.take().context("stdout")?;
+        let line = tokio::time::timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??;
+        let line = line.context("the host ended before it was ready")?;
+        let address = line.rsplit(' ').next().unwrap_or_default();
+        let (url, token) = address.split_once("/#token=").unwrap_or((address.trim_end_matches('/'), ""));
+        ensure!(url.starts_with("http://127.0.0.1:"), "unexpected first line: {line}");
+        let (url, token) = (url.to_owned(), token.to_owned());
+        Ok(Self { directory, plugins, url, token, options, home, child })
+    }
+
+    /// Kills the host as `kill -9` does and starts it again over the same directories.
+    pub async fn kill_and_restart(mut self) -> Result<Self> {
+        self.child.kill().await?;
+        Self::spawn(self.home, self.options).await
+    }
+
+    /// Sends SIGTERM and returns the exit code.
+    pub async fn terminate(mut self) -> Result<Option<i32>> {
+        let pid = self.child.id().context("the host has ended")?;
+        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
+        ensure!(sent.success(), "kill");
+        Ok(tokio::time::timeout(PATIENCE, self.child.wait()).await??.code())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_default()
+    }
+
+    pub async fn connect(&self) -> Result<Client> {
+        Client::connect(&self.url, &self.token).await
+    }
+
+    /// Runs the command line against this host and returns exit code, standard output and standard error.
+    pub async fn cli(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
+        let output = command(self.home.path())
+            .args(arguments)
+            .env("MIDPLANE_URL", &self.url)
+            .env("MIDPLANE_TOKEN", &self.token)
+            .output()
+            .await?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
+    }
+
+    /// Copies a plugin folder into the plugin folder, as a user would.
+    pub fn drop_in(&self, folder: &Path) -> Result<PathBuf> {
+        let name = folder.file_name().context("a folder")?;
+        let target = self.plugins.join(name);
+        crate::copy_folder(folder, &target)?;
+        Ok(target)
+    }
+
+    /// Writes a file below the served directory, as another program would.
+    pub fn write_file(&self, path: &str, content: &str) -> Result<()> {
+        std::fs::write(self.directory.join(path), content).with_context(|| path.to_owned())
+    }
+
+    /// Calls over `POST /rpc`.
+    pub async fn rpc(&self, body: &str) -> Result<crate::Response> {
+        let bearer = format!("Bearer {}", self.token);
+        crate::request(&self.url, "POST", "/rpc", &[("authorization", &bearer), ("content-type", "application/json")], body).await
+    }
+
+    pub async fn get_json(&self, path: &str) -> Result<Value> {
+        let bearer = format!("Bearer {}", self.token);
+        let response = crate::request(&self.url, "GET", path, &[("authorization", &bearer)], "").await?;
+        ensure!(response.status == 200, "{path}: {} {}", response.status, response.body);
+        Ok(serde_json::from_str(&response.body)?)
+    }
+}
+
+/// The program with an environment of the test's own.
+fn command(home: &Path) -> Command {
+    let mut command = Command::new(program());
+    command.env_clear();
+    for name in ["PATH", "RUST_BACKTRACE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.env("HOME", home).env("SHELL", "/bin/sh").env("MIDPLANE_LOG", std::env::var("MIDPLANE_LOG").unwrap_or_else(|_| "error".into()));
+    command
+}
+
+/// `MIDPLANE_BIN`, or the program beside the test's own directory.
+fn program() -> PathBuf {
+    if let Some(path) = std::env::var_os("MIDPLANE_BIN") {
+        return path.into();
+    }
+    let own = std::env::current_exe().unwrap_or_default();
+    let folder = own.ancestors().nth(if own.parent().is_some_and(|parent| parent.ends_with("deps")) { 2 } else { 1 });
+    folder.unwrap_or(Path::new(".")).join("midplane")
+}

@@ -1,0 +1,15 @@
+//! What end-to-end tests and benchmarks stand on: the real program as a child process with a private home, real sockets,
+//! and components compiled from source by `cargo xtask test`.
+
+mod client;
+mod components;
+mod host;
+mod http;
+
+pub use client::{Client, Frame};
+pub use components::{copy_folder, example, first_party, guest, set_in_manifest};
+pub use host::{Host, Options};
+pub use http::{Response, request};
+
+/// How long a test waits for something that must come. Only a broken host makes it wait that long.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

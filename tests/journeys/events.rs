@@ -1,0 +1,62 @@
+use anyhow::Result;
+use midplane_tests::Host;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_second_client_sees_what_the_first_one_did_with_seq_and_epoch() -> Result<()> {
+    let host = Host::start().await?;
+    let (mut actor, mut watcher) = (host.connect().await?, host.connect().await?);
+    let subscribed = watcher.subscribe(&["workspace.**"]).await?;
+    let created = actor.call("workspace.create", json!({ "name": "demo" })).await?;
+    let event = watcher.event_on("workspace.created").await?;
+    assert_eq!(event["payload"]["id"], created["id"]);
+    assert_eq!(event["subscription"], subscribed["subscription"]);
+    assert!(event["seq"].as_u64().is_some_and(|seq| seq > 0), "{event}");
+    assert!(event["epoch"].as_str().is_some_and(|epoch| !epoch.is_empty()), "{event}");
+    assert_eq!(event["n"], 1);
+
+    let opened = actor.call("workspace.open_file", json!({ "path": "src/main.rs" })).await?;
+    let next = watcher.event_on("workspace.file_opened").await?;
+    assert_eq!(next["payload"]["rev"], opened["rev"]);
+    assert_eq!(next["epoch"], event["epoch"]);
+    assert!(next["seq"].as_u64() > event["seq"].as_u64());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_subscriber_that_comes_back_gets_exactly_what_it_missed() -> Result<()> {
+    let host = Host::start().await?;
+    let mut actor = host.connect().await?;
+    actor.call("workspace.create", json!({ "name": "demo" })).await?;
+    let mut first = host.connect().await?;
+    first.subscribe(&["workspace.**"]).await?;
+    actor.call("workspace.open_file", json!({ "path": "a" })).await?;
+    let seen = first.event_on("workspace.file_opened").await?;
+    drop(first);
+    for path in ["b", "c"] {
+        actor.call("workspace.open_file", json!({ "path": path })).await?;
+    }
+    let mut back = host.connect().await?;
+    let stream = seen["stream"].as_str().unwrap_or_default();
+    let since = json!({ stream: { "epoch": seen["epoch"], "seq": seen["seq"] } });
+    let report = back.call("event.subscribe", json!({ "patterns": ["workspace.file_opened"], "since": since })).await?;
+    assert_eq!(report["streams"][stream]["recovered"], true, "{report}");
+    for path in ["b", "c"] {
+        let event = back.event_on("workspace.file_opened").await?;
+        assert_eq!(event["payload"]["path"], path);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_publish_to_each_other_but_not_in_the_name_of_a_plugin() -> Result<()> {
+    let host = Host::start().await?;
+    let (mut one, mut two) = (host.connect().await?, host.connect().await?);
+    two.subscribe(&["chat.*"]).await?;
+    one.call("event.publish", json!({ "topic": "chat.hello", "payload": { "text": "hi" } })).await?;
+    let event = two.event_on("chat.hello").await?;
+    assert_eq!(event["payload"]["text"], "hi");
+    let (code, _) = one.fault("event.publish", json!({ "topic": "files.changed", "payload": {} })).await?;
+    assert_eq!(code, "forbidden");
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! The journeys of users, over the spawned program: what `README.md` promises, and what bad input must not do.
+
+mod bad_input;
+mod cli;
+mod events;
+mod files;
+mod languages;
+mod misbehaving;
+mod plugins;
+mod protocol;
+mod reload;
+mod restart;
+mod security;
+mod terminals;

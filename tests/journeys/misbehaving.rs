@@ -1,0 +1,69 @@
+//! Guests that trap, spin, leak and flood: an error for whoever called them, nothing for everybody else.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::Result;
+use midplane_tests::{Host, Options, copy_folder, guest};
+use serde_json::json;
+
+/// Runs a bad guest beside a good one that is called all the time, and returns code and error of the bad call.
+async fn beside_a_good_one(name: &'static str, method: &str) -> Result<(String, serde_json::Value)> {
+    let host = Host::start_with(Options::default(), |plugins| {
+        copy_folder(&guest("counter")?, &plugins.join("counter"))?;
+        copy_folder(&guest(name)?, &plugins.join(name))
+    })
+    .await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let good = {
+        let (mut client, stop) = (host.connect().await?, stop.clone());
+        tokio::spawn(async move {
+            let mut calls = 0u64;
+            while !stop.load(Ordering::Relaxed) || calls == 0 {
+                calls += 1;
+                assert_eq!(client.call("counter.increment", json!({})).await?, calls);
+            }
+            anyhow::Ok(calls)
+        })
+    };
+    let mut client = host.connect().await?;
+    client.subscribe(&["plugin.state_changed"]).await?;
+    let fault = client.fault(method, json!({})).await?;
+    // It is replaced, and its name goes on being served.
+    client.event(|event| event["payload"]["name"] == name && event["payload"]["to"] == "running").await?;
+    stop.store(true, Ordering::Relaxed);
+    assert!(good.await?? > 0);
+    Ok(fault)
+}
+
+#[tokio::test]
+async fn a_trap_fails_its_call_alone() -> Result<()> {
+    let (code, error) = beside_a_good_one("trap", "trap.now").await?;
+    assert_eq!(code, "plugin_failed", "{error}");
+    assert_eq!(error["data"]["details"]["plugin"], "trap");
+    assert!(error["data"]["details"]["trap"].as_str().is_some_and(|trap| !trap.is_empty()), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_spinning_guest_is_cut_at_its_deadline() -> Result<()> {
+    let (code, error) = beside_a_good_one("spin", "spin.forever").await?;
+    assert_eq!(code, "timeout", "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_leaking_guest_ends_at_its_memory_limit() -> Result<()> {
+    let (code, error) = beside_a_good_one("leak", "leak.forever").await?;
+    assert_eq!(code, "plugin_failed", "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flooding_guest_floods_only_its_own_log() -> Result<()> {
+    let (code, error) = beside_a_good_one("flood", "flood.forever").await?;
+    assert_eq!(code, "timeout", "{error}");
+    Ok(())
+}

@@ -1,0 +1,39 @@
+use anyhow::Result;
+use midplane_tests::{Client, Host, request};
+use serde_json::json;
+
+#[tokio::test]
+async fn without_a_token_there_is_only_health() -> Result<()> {
+    let host = Host::start().await?;
+    assert_eq!(request(&host.url, "GET", "/healthz", &[], "").await?.body, r#"{"status":"ok"}"#);
+    for (method, path) in [("POST", "/rpc"), ("GET", "/ws"), ("GET", "/openrpc.json"), ("GET", "/metrics"), ("GET", "/nothing")] {
+        assert_eq!(request(&host.url, method, path, &[], "").await?.status, 401, "{path}");
+    }
+    assert!(Client::connect(&host.url, "wrong").await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn foreign_pages_and_foreign_names_are_refused() -> Result<()> {
+    let host = Host::start().await?;
+    let bearer = format!("Bearer {}", host.token);
+    let authority = host.url.trim_start_matches("http://").to_owned();
+    for (header, value, status) in [
+        ("origin", "https://evil.example", 403),
+        ("origin", "null", 403),
+        ("origin", "http://127.0.0.1:1", 403),
+        ("host", "evil.example", 421),
+        ("origin", host.url.as_str(), 200),
+    ] {
+        let headers = [("authorization", bearer.as_str()), (header, value)];
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "system.methods" }).to_string();
+        let response = request(&host.url, "POST", "/rpc", &headers, &body).await?;
+        assert_eq!(response.status, status, "{header}: {value} at {authority}: {}", response.body);
+    }
+    let upgrade = [
+        ("authorization", bearer.as_str()), ("origin", "https://evil.example"), ("upgrade", "websocket"), ("connection", "upgrade"),
+        ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    assert_eq!(request(&host.url, "GET", "/ws", &upgrade, "").await?.status, 403);
+    Ok(())
+}
