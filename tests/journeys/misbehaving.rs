@@ -10,7 +10,7 @@ use midplane_tests::{Host, Options, copy_folder, guest};
 use serde_json::json;
 
 /// Runs a bad guest beside a good one that is called all the time, and returns code and error of the bad call.
-async fn beside_a_good_one(name: &'static str, method: &str) -> Result<(String, serde_json::Value)> {
+async fn beside_a_good_one(name: &'static str, method: &str, params: serde_json::Value) -> Result<(String, serde_json::Value)> {
     let host = Host::start_with(Options::default(), |plugins| {
         copy_folder(&guest("counter")?, &plugins.join("counter"))?;
         copy_folder(&guest(name)?, &plugins.join(name))
@@ -30,7 +30,7 @@ async fn beside_a_good_one(name: &'static str, method: &str) -> Result<(String, 
     };
     let mut client = host.connect().await?;
     client.subscribe(&["plugin.state_changed"]).await?;
-    let fault = client.fault(method, json!({})).await?;
+    let fault = client.fault(method, params).await?;
     // It is replaced, and its name goes on being served.
     client.event(|event| event["payload"]["name"] == name && event["payload"]["to"] == "running").await?;
     stop.store(true, Ordering::Relaxed);
@@ -40,7 +40,7 @@ async fn beside_a_good_one(name: &'static str, method: &str) -> Result<(String, 
 
 #[tokio::test]
 async fn a_trap_fails_its_call_alone() -> Result<()> {
-    let (code, error) = beside_a_good_one("trap", "trap.now").await?;
+    let (code, error) = beside_a_good_one("trap", "trap.panic", json!({ "message": "on purpose" })).await?;
     assert_eq!(code, "plugin_failed", "{error}");
     assert_eq!(error["data"]["details"]["plugin"], "trap");
     assert!(error["data"]["details"]["trap"].as_str().is_some_and(|trap| !trap.is_empty()), "{error}");
@@ -49,21 +49,21 @@ async fn a_trap_fails_its_call_alone() -> Result<()> {
 
 #[tokio::test]
 async fn a_spinning_guest_is_cut_at_its_deadline() -> Result<()> {
-    let (code, error) = beside_a_good_one("spin", "spin.forever").await?;
+    let (code, error) = beside_a_good_one("spin", "spin.forever", json!({})).await?;
     assert_eq!(code, "timeout", "{error}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_leaking_guest_ends_at_its_memory_limit() -> Result<()> {
-    let (code, error) = beside_a_good_one("leak", "leak.forever").await?;
+    let (code, error) = beside_a_good_one("leak", "leak.forever", json!({})).await?;
     assert_eq!(code, "plugin_failed", "{error}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_flooding_guest_floods_only_its_own_log() -> Result<()> {
-    let (code, error) = beside_a_good_one("flood", "flood.forever").await?;
+    let (code, error) = beside_a_good_one("flood", "flood.forever", json!({})).await?;
     assert_eq!(code, "timeout", "{error}");
     Ok(())
 }

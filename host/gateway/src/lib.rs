@@ -5,11 +5,11 @@
 //! Nobody else knows axum.
 //!
 //! # Map
-//! - [`server`]: [`Gateway`], what it is built from, how it serves and ends.
-//! - [`routes`]: every route in one table; [`guard`] (host and origin) and [`auth`] stand before all of them.
-//! - [`rpc`]: one call, whatever brought it; `POST /rpc`.
-//! - [`socket`]: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
-//! - [`native`]: `session.*`, `event.*` and `system.*`, described by WIT like any other service.
+//! - `server`: [`Gateway`], what it is built from, how it serves and ends.
+//! - `routes`: every route in one table; `guard` (host and origin) and `auth` stand before all of them.
+//! - `rpc`: one call, whatever brought it; `POST /rpc`.
+//! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
+//! - `native`: `session.*`, `event.*` and `system.*`, described by WIT like any other service.
 
 mod auth;
 mod config;

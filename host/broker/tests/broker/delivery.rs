@@ -21,15 +21,17 @@ async fn an_event_that_two_patterns_select_comes_once() {
     assert_eq!(brief(&drain(&mut subscription)), "1 3");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_waiting_reader_is_woken_by_a_match() {
     let broker = Arc::new(broker_keeping(10));
     let (_, mut subscription) = broker.subscribe(&options(&["a"])).unwrap();
+    let started = tokio::time::Instant::now();
     let reader = tokio::spawn(async move { subscription.next().await });
     tokio::task::yield_now().await;
     publish(&broker, "b");
     publish(&broker, "a");
     assert!(matches!(reader.await.unwrap(), Delivery::Event { n: 1, event, replay: false } if event.seq == 2));
+    assert!(started.elapsed() < CURSOR_INTERVAL, "woken by the match, not by the clock");
 }
 
 #[tokio::test]

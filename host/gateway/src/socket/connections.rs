@@ -11,7 +11,7 @@ use std::{
 use midplane_model::{CallContext, ErrorCode, Fault, PeerId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Connection;
+use super::{Connection, closing::CloseReason};
 
 /// The table. Its entries keep no connection alive.
 pub(crate) struct Connections {
@@ -23,6 +23,19 @@ pub(crate) struct Connections {
 struct Entry {
     connection: Weak<Connection>,
     _slot: Slot,
+}
+
+/// A connection in the table. Dropped, whether its task ended or panicked, it leaves the table and ends its tasks.
+pub(crate) struct Registration {
+    connections: Arc<Connections>,
+    pub connection: Arc<Connection>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.connection.closing.request(CloseReason::ClientGone);
+        self.connections.lock().remove(&self.connection.id);
+    }
 }
 
 /// A place for one connection, taken before its upgrade.
@@ -41,16 +54,13 @@ impl Connections {
             .map_err(|_| Fault::new(ErrorCode::Unavailable, "too many connections are open").with("busy", true))
     }
 
-    pub(crate) fn open(&self, slot: Slot, make: impl FnOnce(PeerId) -> Connection) -> Arc<Connection> {
+    /// Enters a new connection in the table.
+    pub(crate) fn open(self: &Arc<Self>, slot: Slot, make: impl FnOnce(PeerId) -> Connection) -> Registration {
         // Only uniqueness is asked of the id.
         let connection = Arc::new(make(PeerId(self.next.fetch_add(1, Ordering::Relaxed))));
         let entry = Entry { connection: Arc::downgrade(&connection), _slot: slot };
         self.lock().insert(connection.id, entry);
-        connection
-    }
-
-    pub(crate) fn remove(&self, id: PeerId) {
-        self.lock().remove(&id);
+        Registration { connections: self.clone(), connection }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,14 +1,16 @@
 //! One WebSocket, from upgrade to close.
 //!
-//! Three parts share a [`Connection`]: the [`reader`] turns messages into tasks and never waits for one, so that a cancel can
-//! overtake; the [`writer`] is the only one to write and draws from [`lanes`]; between them run the calls, [`channels`] and
-//! [`subscriptions`], all joined before the socket's task ends. [`closing`] is how any of them ends the rest.
+//! Three parts share a [`Connection`]: the [`reader`] hands messages to [`dispatch`], which starts tasks and never waits for
+//! one, so that a cancel can overtake; the [`writer`] is the only one to write, and draws from [`lanes`]; between them run
+//! the calls, [`channels`] and [`subscriptions`], all joined before the socket's task ends. [`closing`] is how any of them
+//! ends the rest.
 
 mod calls;
 mod channels;
 mod closing;
 mod connection;
 mod connections;
+mod dispatch;
 mod lanes;
 mod reader;
 mod subscriptions;
@@ -77,11 +79,12 @@ async fn run(shared: &Arc<Shared>, socket: WebSocket, principal: Arc<Principal>,
     let (lanes, waiting) = lanes::lanes();
     let (sink, stream) = socket.split();
     let limits = shared.config.limits;
-    let connection = shared.connections.open(slot, |id| Connection::new(id, principal, lanes, limits.calls_in_flight));
+    let make = |id| Connection::new(id, principal, lanes, limits.calls_in_flight);
+    let registration = shared.connections.open(slot, make);
+    let connection = &registration.connection;
     tracing::info!(connection = connection.id.0, principal = %connection.principal.name, "socket opened");
     let writer = writer::Writer::new(sink, waiting, connection.closing.clone(), limits);
-    let ((), ()) = tokio::join!(writer.run(), reader::run(shared, &connection, stream));
+    let ((), ()) = tokio::join!(writer.run(), reader::run(shared, connection, stream));
     connection.end().await;
-    shared.connections.remove(connection.id);
     tracing::info!(connection = connection.id.0, reason = ?connection.closing.reason(), "socket closed");
 }

@@ -1,27 +1,16 @@
-//! Reads a socket and turns each message into work, without waiting for the work: whatever is in flight, a cancel, an ack or
-//! a pong is read.
+//! Reads a socket and hands each message on, without waiting for what it starts: whatever is in flight, a cancel, an ack or a
+//! pong is read. Notices when nobody is there any more.
 
 use std::sync::Arc;
 
 use axum::extract::ws::{Message, WebSocket};
-use futures_util::{StreamExt as _, stream, stream::SplitStream};
-use midplane_model::{
-    CallContext, Fault,
-    limits::{BATCH_CONCURRENCY_MAX, CLOSE_WAIT_MAX},
-};
-use midplane_protocol::{Id, Incoming, Invocation, Item};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use futures_util::{StreamExt as _, stream::SplitStream};
+use midplane_model::limits::CLOSE_WAIT_MAX;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as SocketError;
 
-use super::{
-    Connection,
-    calls::{AnswerSender, InFlight},
-    channels,
-    closing::CloseReason,
-    connection::CallPeer,
-    lanes::Ended,
-};
-use crate::{rpc::answer, shared::Shared};
+use super::{Connection, channels, closing::CloseReason, dispatch};
+use crate::shared::Shared;
 
 /// Reads until the socket ends, then until the other side has closed too, for at most `CLOSE_WAIT_MAX`.
 pub(crate) async fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, mut stream: SplitStream<WebSocket>) {
@@ -45,7 +34,7 @@ async fn read(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: &mut S
             Err(_) => return CloseReason::Silent,
             Ok(None) => return CloseReason::ClientGone,
             Ok(Some(Err(error))) => return reason_of(error),
-            Ok(Some(Ok(Message::Text(text)))) => receive(shared, connection, &text).await,
+            Ok(Some(Ok(Message::Text(text)))) => dispatch::receive(shared, connection, &text).await,
             Ok(Some(Ok(Message::Binary(frame)))) => match channels::receive(connection, frame).await {
                 Ok(handled) => handled,
                 Err(reason) => return reason,
@@ -65,148 +54,5 @@ fn reason_of(error: axum::Error) -> CloseReason {
         Some(SocketError::Utf8(_)) => CloseReason::InvalidUtf8,
         Some(SocketError::Protocol(_)) => CloseReason::ProtocolError,
         _ => CloseReason::ClientGone,
-    }
-}
-
-/// Acts on one message. Waits only for room in the reply lane, and only with a refusal.
-async fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Result<(), Ended> {
-    match midplane_protocol::parse(text) {
-        Err(fault) => connection.lanes.reply(shared.refusal(&Id::null(), &fault), None).await,
-        Ok(Incoming::Single(item)) => single(shared, connection, item).await,
-        Ok(Incoming::Batch(items)) => batch(shared, connection, items).await,
-    }
-}
-
-async fn single(shared: &Arc<Shared>, connection: &Arc<Connection>, item: Item) -> Result<(), Ended> {
-    match item {
-        Item::Ignored => Ok(()),
-        Item::Cancel(id) => {
-            connection.calls.cancel(&id);
-            Ok(())
-        }
-        Item::Invalid(id, fault) => connection.lanes.reply(shared.refusal(&id, &fault), None).await,
-        Item::Request(..) | Item::Notification(_) => match connection.calls.place(1) {
-            Err(fault) => refuse(shared, connection, &item, &fault).await,
-            Ok(place) => {
-                if let Some(work) = Work::begin(shared, connection, item) {
-                    connection.tasks.spawn(work.run_alone(shared.clone(), connection.clone(), place));
-                }
-                Ok(())
-            }
-        },
-    }
-}
-
-async fn refuse(shared: &Shared, connection: &Connection, item: &Item, fault: &Fault) -> Result<(), Ended> {
-    match item {
-        Item::Request(id, _) => connection.lanes.reply(shared.refusal(id, fault), None).await,
-        // A notification hears nothing, not even this; the counter does.
-        _ => {
-            shared.metrics.error(fault.code);
-            Ok(())
-        }
-    }
-}
-
-/// A batch takes as many places as it runs calls at the same time. Cancels in it act at once, as outside.
-async fn batch(shared: &Arc<Shared>, connection: &Arc<Connection>, items: Vec<Item>) -> Result<(), Ended> {
-    for item in &items {
-        if let Item::Cancel(id) = item {
-            connection.calls.cancel(id);
-        }
-    }
-    let calls = items.iter().filter(|item| matches!(item, Item::Request(..) | Item::Notification(_))).count();
-    let (place, refused) = match connection.calls.place(calls.min(BATCH_CONCURRENCY_MAX)) {
-        Ok(place) => (Some(place), None),
-        Err(fault) => (None, Some(fault)),
-    };
-    let entries: Vec<Entry> = items
-        .into_iter()
-        .filter_map(|item| match (item, &refused) {
-            (Item::Invalid(id, fault), _) => Some(Entry::Refused(shared.refusal(&id, &fault))),
-            (Item::Request(id, _), Some(fault)) => Some(Entry::Refused(shared.refusal(&id, fault))),
-            (item, None) => Work::begin(shared, connection, item).map(|work| Entry::Call(Box::new(work))),
-            _ => None,
-        })
-        .collect();
-    let (shared, connection) = (shared.clone(), connection.clone());
-    connection.clone().tasks.spawn(run_batch(shared, connection, entries, place));
-    Ok(())
-}
-
-enum Entry {
-    Refused(String),
-    Call(Box<Work>),
-}
-
-async fn run_batch(
-    shared: Arc<Shared>,
-    connection: Arc<Connection>,
-    entries: Vec<Entry>,
-    place: Option<OwnedSemaphorePermit>,
-) {
-    let run = |entry| {
-        let shared = &shared;
-        async move {
-            match entry {
-                Entry::Refused(text) => (Some(text), None),
-                Entry::Call(work) => {
-                    let (text, success, in_flight) = work.run(shared).await;
-                    (text, Some((in_flight, success)))
-                }
-            }
-        }
-    };
-    let done: Vec<_> = stream::iter(entries).map(run).buffered(BATCH_CONCURRENCY_MAX).collect().await;
-    let (answers, in_flight): (Vec<_>, Vec<_>) = done.into_iter().unzip();
-    let answers: Vec<String> = answers.into_iter().flatten().collect();
-    let queued = match midplane_protocol::batch(&answers) {
-        Some(text) => connection.lanes.reply(text, place).await.is_ok(),
-        None => false,
-    };
-    for (in_flight, success) in in_flight.into_iter().flatten() {
-        in_flight.settle(queued && success);
-    }
-}
-
-/// A call that has begun: registered, so that a cancel finds it, and not yet run.
-struct Work {
-    id: Option<Id>,
-    invocation: Invocation,
-    context: CallContext,
-    in_flight: InFlight,
-}
-
-impl Work {
-    fn begin(shared: &Shared, connection: &Arc<Connection>, item: Item) -> Option<Self> {
-        let (id, invocation) = match item {
-            Item::Request(id, invocation) => (Some(id), invocation),
-            Item::Notification(invocation) => (None, invocation),
-            Item::Cancel(_) | Item::Ignored | Item::Invalid(..) => return None,
-        };
-        let answer = AnswerSender::new();
-        let peer = Arc::new(CallPeer { connection: connection.clone(), answered: answer.answered() });
-        let cancel = connection.closing.child_token();
-        let context = shared.context(&connection.principal, Some(peer), &invocation.meta, cancel.clone());
-        let in_flight = connection.calls.begin(context.request_id.clone(), id.clone(), cancel, answer);
-        Some(Self { id, invocation, context, in_flight })
-    }
-
-    /// The answer, if one is wanted, and whether it is a success the client will learn of.
-    async fn run(self, shared: &Shared) -> (Option<String>, bool, InFlight) {
-        let request_id = self.context.request_id.clone();
-        let result = shared.run(self.invocation, self.context).await;
-        let text = self.id.map(|id| answer(&id, &request_id, &result));
-        let success = text.is_some() && result.is_ok();
-        (text, success, self.in_flight)
-    }
-
-    async fn run_alone(self, shared: Arc<Shared>, connection: Arc<Connection>, place: OwnedSemaphorePermit) {
-        let (text, success, in_flight) = self.run(&shared).await;
-        let queued = match text {
-            Some(text) => connection.lanes.reply(text, Some(place)).await.is_ok(),
-            None => false,
-        };
-        in_flight.settle(queued && success);
     }
 }

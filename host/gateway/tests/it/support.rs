@@ -119,10 +119,14 @@ impl Client {
         serde_json::from_str(&self.text().await).unwrap()
     }
 
-    /// Sends a request with the id 0 and returns its answer, which must be the next message.
+    /// Sends a request with the id 0, without params when they are null, and returns its answer, which must be the next
+    /// message.
     pub async fn call(&mut self, method: &str, params: Value) -> Value {
-        self.send(&serde_json::json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params}).to_string())
-            .await;
+        let mut request = serde_json::json!({"jsonrpc": "2.0", "id": 0, "method": method});
+        if !params.is_null() {
+            request["params"] = params;
+        }
+        self.send(&request.to_string()).await;
         let answer = self.json().await;
         assert_eq!(answer["id"], 0, "{answer}");
         answer

@@ -78,7 +78,13 @@ async fn closing_kills_the_jobs_in_the_background_too() {
     let alive = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     assert!(alive());
     bench.terminals.close(&id).await.unwrap();
-    assert!(!alive());
+    // It was killed; when the kernel is done with that is the kernel's affair.
+    let gone = async {
+        while alive() {
+            tokio::task::yield_now().await;
+        }
+    };
+    guarded(gone).await;
 }
 
 #[tokio::test]
