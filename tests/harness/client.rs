@@ -139,7 +139,10 @@ impl Client {
     pub async fn output_until(&mut self, channel: u32, text: &str) -> Result<Vec<Frame>> {
         let (mut frames, mut output) = (Vec::new(), Vec::new());
         loop {
-            let frame = self.frame(channel).await.with_context(|| format!("waiting for {text:?}, had {:?}", String::from_utf8_lossy(&output)))?;
+            let frame = self
+                .frame(channel)
+                .await
+                .with_context(|| format!("waiting for {text:?}, had {:?}", String::from_utf8_lossy(&output)))?;
             match frame.op {
                 0x01 => output.extend(&frame.payload),
                 0x02 => output.extend(&frame.payload[8..]),

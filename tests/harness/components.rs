@@ -21,7 +21,10 @@ pub fn first_party(name: &str) -> Result<PathBuf> {
 
 fn built(kind: &str, name: &str) -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target").join(kind).join(name);
-    ensure!(folder.join("plugin.toml").exists(), "{kind}/{name} is not built; run `cargo xtask test`, or `cargo xtask guests`");
+    ensure!(
+        folder.join("plugin.toml").exists(),
+        "{kind}/{name} is not built; run `cargo xtask test`, or `cargo xtask guests`"
+    );
     Ok(folder)
 }
 
@@ -47,7 +50,14 @@ pub fn set_in_manifest(folder: &Path, key: &str, line: &str) -> Result<()> {
     let mut found = false;
     let lines: Vec<&str> = text
         .lines()
-        .map(|old| if !found && old.trim_start().starts_with(key) { found = true; line } else { old })
+        .map(|old| {
+            if !found && old.trim_start().starts_with(key) {
+                found = true;
+                line
+            } else {
+                old
+            }
+        })
         .collect();
     ensure!(found, "no line {key:?} in {}", path.display());
     Ok(std::fs::write(path, lines.join("\n") + "\n")?)

@@ -51,7 +51,8 @@ impl Host {
     }
 
     async fn spawn(home: TempDir, options: Options) -> Result<Self> {
-        let (directory, plugins) = (home.path().join("served").canonicalize()?, home.path().join("plugins").canonicalize()?);
+        let (directory, plugins) =
+            (home.path().join("served").canonicalize()?, home.path().join("plugins").canonicalize()?);
         let mut child = command(home.path())
             .arg("serve")
             .arg(&directory)
@@ -125,7 +126,14 @@ impl Host {
     /// Calls over `POST /rpc`.
     pub async fn rpc(&self, body: &str) -> Result<crate::Response> {
         let bearer = format!("Bearer {}", self.token);
-        crate::request(&self.url, "POST", "/rpc", &[("authorization", &bearer), ("content-type", "application/json")], body).await
+        crate::request(
+            &self.url,
+            "POST",
+            "/rpc",
+            &[("authorization", &bearer), ("content-type", "application/json")],
+            body,
+        )
+        .await
     }
 
     pub async fn get_json(&self, path: &str) -> Result<Value> {
@@ -145,7 +153,10 @@ fn command(home: &Path) -> Command {
             command.env(name, value);
         }
     }
-    command.env("HOME", home).env("SHELL", "/bin/sh").env("MIDPLANE_LOG", std::env::var("MIDPLANE_LOG").unwrap_or_else(|_| "error".into()));
+    command
+        .env("HOME", home)
+        .env("SHELL", "/bin/sh")
+        .env("MIDPLANE_LOG", std::env::var("MIDPLANE_LOG").unwrap_or_else(|_| "error".into()));
     command
 }
 

@@ -6,7 +6,9 @@ use serde_json::json;
 async fn rubbish_on_a_socket_is_answered_and_the_socket_goes_on() -> Result<()> {
     let host = Host::start().await?;
     let mut client = host.connect().await?;
-    for (text, code) in [("{", -32700), ("[]", -32600), ("7", -32600), (r#"{"jsonrpc":"2.0","id":1,"method":1}"#, -32600)] {
+    for (text, code) in
+        [("{", -32700), ("[]", -32600), ("7", -32600), (r#"{"jsonrpc":"2.0","id":1,"method":1}"#, -32600)]
+    {
         client.send_text(text).await?;
         let answer = client.wait_for(|message| message.get("error").is_some()).await?;
         assert_eq!(answer["error"]["code"], code, "{text}");
@@ -48,7 +50,8 @@ async fn each_bad_plugin_is_refused_by_name_and_the_good_ones_run() -> Result<()
 #[tokio::test]
 async fn a_plugin_folder_that_is_not_there_is_named() -> Result<()> {
     let host = Host::start().await?;
-    let (code, _, stderr) = host.cli(&["serve", ".", "--listen", "127.0.0.1:0", "--plugins", "/no/such/folder"]).await?;
+    let (code, _, stderr) =
+        host.cli(&["serve", ".", "--listen", "127.0.0.1:0", "--plugins", "/no/such/folder"]).await?;
     assert_eq!(code, 1);
     assert!(stderr.contains("/no/such/folder"), "{stderr}");
     Ok(())
@@ -57,7 +60,10 @@ async fn a_plugin_folder_that_is_not_there_is_named() -> Result<()> {
 #[tokio::test]
 async fn a_bind_beyond_loopback_is_refused_without_protection() -> Result<()> {
     let host = Host::start().await?;
-    for arguments in [&["serve", ".", "--listen", "0.0.0.0:0"][..], &["serve", ".", "--listen", "0.0.0.0:0", "--no-auth", "--behind-proxy"]] {
+    for arguments in [
+        &["serve", ".", "--listen", "0.0.0.0:0"][..],
+        &["serve", ".", "--listen", "0.0.0.0:0", "--no-auth", "--behind-proxy"],
+    ] {
         let (code, _, stderr) = host.cli(arguments).await?;
         assert_eq!(code, 1, "{stderr}");
         assert!(stderr.contains("0.0.0.0"), "{stderr}");

@@ -13,10 +13,16 @@ async fn files_are_written_read_listed_moved_and_deleted() -> Result<()> {
     assert_eq!(read["content"], "fn main() {}\n");
     assert_eq!(read["version"], written["version"]);
     let stat = client.call("files.stat", json!({ "path": "src/a.rs" })).await?;
-    assert_eq!((stat["kind"].as_str(), stat["category"].as_str(), stat["size"].as_u64()), (Some("file"), Some("code"), Some(13)));
+    assert_eq!(
+        (stat["kind"].as_str(), stat["category"].as_str(), stat["size"].as_u64()),
+        (Some("file"), Some("code"), Some(13))
+    );
     client.call("files.move", json!({ "from": "src/a.rs", "to": "src/b.rs" })).await?;
     let list = client.call("files.list", json!({ "path": "src" })).await?;
-    let names: Vec<&str> = list["entries"].as_array().map(|entries| entries.iter().filter_map(|e| e["name"].as_str()).collect()).unwrap_or_default();
+    let names: Vec<&str> = list["entries"]
+        .as_array()
+        .map(|entries| entries.iter().filter_map(|e| e["name"].as_str()).collect())
+        .unwrap_or_default();
     assert_eq!(names, ["b.rs"]);
     assert_eq!(std::fs::read_to_string(host.directory.join("src/b.rs"))?, "fn main() {}\n");
     client.call("files.delete", json!({ "path": "src", "recursive": true })).await?;
@@ -31,8 +37,10 @@ async fn two_writers_with_one_version_cannot_lose_each_others_work() -> Result<(
     let mut client = host.connect().await?;
     let first = client.call("files.write", json!({ "path": "a.txt", "content": "one" })).await?;
     let version = &first["version"];
-    let second = client.call("files.write", json!({ "path": "a.txt", "content": "two", "if_version": version })).await?;
-    let (code, error) = client.fault("files.write", json!({ "path": "a.txt", "content": "three", "if_version": version })).await?;
+    let second =
+        client.call("files.write", json!({ "path": "a.txt", "content": "two", "if_version": version })).await?;
+    let (code, error) =
+        client.fault("files.write", json!({ "path": "a.txt", "content": "three", "if_version": version })).await?;
     assert_eq!(code, "precondition_failed");
     assert_eq!(error["data"]["details"]["current_version"], second["version"]);
     assert_eq!(std::fs::read_to_string(host.directory.join("a.txt"))?, "two");

@@ -14,7 +14,7 @@ async fn greets(name: &'static str) -> Result<()> {
     let event = client.event(|_| true).await?;
     assert!(event["topic"].as_str().is_some_and(|topic| topic.starts_with(&prefix)), "{event}");
     let (code, _) = client.fault(&method, json!({ "name": "" })).await?;
-    assert_eq!(code, "application_error", "an error of the guest's own is an answer, not a trap");
+    assert_eq!(code, "invalid_params", "an error of the guest's own is an answer with its code, not a trap");
     let logs = client.call("plugin.logs", json!({ "name": name })).await?;
     assert!(logs.to_string().contains("Ada"), "{logs}");
     Ok(())

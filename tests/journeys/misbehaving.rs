@@ -10,7 +10,11 @@ use midplane_tests::{Host, Options, copy_folder, guest};
 use serde_json::json;
 
 /// Runs a bad guest beside a good one that is called all the time, and returns code and error of the bad call.
-async fn beside_a_good_one(name: &'static str, method: &str, params: serde_json::Value) -> Result<(String, serde_json::Value)> {
+async fn beside_a_good_one(
+    name: &'static str,
+    method: &str,
+    params: serde_json::Value,
+) -> Result<(String, serde_json::Value)> {
     let host = Host::start_with(Options::default(), |plugins| {
         copy_folder(&guest("counter")?, &plugins.join("counter"))?;
         copy_folder(&guest(name)?, &plugins.join(name))

@@ -25,7 +25,9 @@ fn number(value: &Value) -> Result<u64> {
 
 #[tokio::test]
 async fn a_reload_under_load_changes_the_answer_keeps_the_state_and_fails_no_call() -> Result<()> {
-    let host = Host::start_with(Options::default(), |plugins| copy_folder(&guest("counter")?, &plugins.join("counter"))).await?;
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("counter")?, &plugins.join("counter")))
+            .await?;
     let mut client = host.connect().await?;
     client.subscribe(&["plugin.state_changed"]).await?;
     let terminal = client.call("terminals.open", json!({ "shell": "/bin/sh" })).await?;
@@ -85,7 +87,9 @@ async fn a_first_party_plugin_in_the_folder_takes_the_place_of_the_built_in_one_
 
 #[tokio::test]
 async fn a_broken_component_changes_nothing_but_says_why() -> Result<()> {
-    let host = Host::start_with(Options::default(), |plugins| copy_folder(&guest("counter")?, &plugins.join("counter"))).await?;
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("counter")?, &plugins.join("counter")))
+            .await?;
     let mut client = host.connect().await?;
     client.subscribe(&["plugin.**"]).await?;
     client.call("counter.increment", json!({})).await?;
@@ -104,7 +108,11 @@ async fn a_broken_component_changes_nothing_but_says_why() -> Result<()> {
 
 #[tokio::test]
 async fn a_new_generation_that_does_not_start_leaves_the_old_one_with_its_state() -> Result<()> {
-    let host = Host::start_with(Options::default(), |plugins| copy_folder(&guest("counter")?, &plugins.join("counter"))).await?;
+    let host = Host::start_with(Options::default(), |plugins| {
+        copy_folder(&guest("counter")?, &plugins.join("counter"))?;
+        set_in_manifest(&plugins.join("counter"), "description", "[limits]\ndeadline_ms = 500")
+    })
+    .await?;
     let mut client = host.connect().await?;
     client.subscribe(&["plugin.**"]).await?;
     client.call("counter.increment", json!({})).await?;

@@ -6,7 +6,9 @@ use serde_json::json;
 async fn without_a_token_there_is_only_health() -> Result<()> {
     let host = Host::start().await?;
     assert_eq!(request(&host.url, "GET", "/healthz", &[], "").await?.body, r#"{"status":"ok"}"#);
-    for (method, path) in [("POST", "/rpc"), ("GET", "/ws"), ("GET", "/openrpc.json"), ("GET", "/metrics"), ("GET", "/nothing")] {
+    for (method, path) in
+        [("POST", "/rpc"), ("GET", "/ws"), ("GET", "/openrpc.json"), ("GET", "/metrics"), ("GET", "/nothing")]
+    {
         assert_eq!(request(&host.url, method, path, &[], "").await?.status, 401, "{path}");
     }
     assert!(Client::connect(&host.url, "wrong").await.is_err());
@@ -31,8 +33,12 @@ async fn foreign_pages_and_foreign_names_are_refused() -> Result<()> {
         assert_eq!(response.status, status, "{header}: {value} at {authority}: {}", response.body);
     }
     let upgrade = [
-        ("authorization", bearer.as_str()), ("origin", "https://evil.example"), ("upgrade", "websocket"), ("connection", "upgrade"),
-        ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("authorization", bearer.as_str()),
+        ("origin", "https://evil.example"),
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
     assert_eq!(request(&host.url, "GET", "/ws", &upgrade, "").await?.status, 403);
     Ok(())

@@ -59,7 +59,12 @@ async fn a_terminal_outlives_its_client_and_a_new_one_sees_the_screen() -> Resul
     let mut first = host.connect().await?;
     let terminal = first.call("terminals.open", json!({ "shell": "/bin/sh" })).await?;
     first.call("terminals.write", json!({ "id": terminal["id"], "content": "echo still-$((1+1))-here\n" })).await?;
-    first.call("terminals.wait", json!({ "id": terminal["id"], "until": { "text": "still-2-here" }, "timeout_ms": 20000 })).await?;
+    first
+        .call(
+            "terminals.wait",
+            json!({ "id": terminal["id"], "until": { "text": "still-2-here" }, "timeout_ms": 20000 }),
+        )
+        .await?;
     drop(first);
     let mut second = host.connect().await?;
     let attached = second.call("terminals.attach", json!({ "id": terminal["id"], "role": "view" })).await?;

@@ -47,7 +47,11 @@ pub async fn assemble(directory: PathBuf, data: &DataDir, plugin_folder: PathBuf
         storage: storage.clone(),
         terminals: terminals.clone(),
     });
-    let config = PluginsConfig { bundles: BUNDLES.to_vec(), folder: Some(plugin_folder), terminal_events: Some(terminal_events) };
+    let config = PluginsConfig {
+        bundles: BUNDLES.to_vec(),
+        folder: Some(plugin_folder),
+        terminal_events: Some(terminal_events),
+    };
     let plugins = Arc::new(Plugins::start(host, config).await?);
     midplane_runtime::register_native(&router, &plugins)?;
     Ok(Assembly { router, broker, plugins, storage, files, watcher, terminals })

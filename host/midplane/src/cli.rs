@@ -1,11 +1,6 @@
 //! The command line.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -119,11 +114,23 @@ enum PluginCommand {
     /// All plugins with their state.
     List(Target),
     /// Everything about one plugin.
-    Info { name: String, #[command(flatten)] target: Target },
+    Info {
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Load the plugin's files again now.
-    Reload { name: String, #[command(flatten)] target: Target },
+    Reload {
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// The newest log lines.
-    Logs { name: String, #[command(flatten)] target: Target },
+    Logs {
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// Runs the command and gives the exit code of the contract, section 11.
@@ -135,7 +142,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Call(CallArguments { method, params, target }) => client::call(&target, &method, params.as_deref()),
-        Command::Events(EventsArguments { patterns, from_earliest, count, target }) => client::events(&target, &patterns, from_earliest, count),
+        Command::Events(EventsArguments { patterns, from_earliest, count, target }) => {
+            client::events(&target, &patterns, from_earliest, count)
+        }
         Command::Status(target) => client::call(&target, "system.status", None),
         Command::Plugin(command) => match command {
             PluginCommand::List(target) => client::call(&target, "plugin.list", None),
@@ -148,5 +157,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn start_log(filter: &str) -> Result<(), String> {
     let filter: tracing_subscriber::EnvFilter = filter.parse().map_err(|error| format!("{error}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().map_err(|error| error.to_string())
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init()
+        .map_err(|error| error.to_string())
 }

@@ -114,7 +114,12 @@ async fn call_and_print(target: &Target, method: &str, params: Option<Value>) ->
     Ok(())
 }
 
-async fn print_events(target: &Target, patterns: &[String], from_earliest: bool, count: Option<u64>) -> Result<(), Failure> {
+async fn print_events(
+    target: &Target,
+    patterns: &[String],
+    from_earliest: bool,
+    count: Option<u64>,
+) -> Result<(), Failure> {
     let mut connection = Connection::open(target).await?;
     let mut params = json!({ "patterns": patterns });
     if from_earliest {
@@ -155,7 +160,8 @@ impl Connection {
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", HeaderValue::from_static("midplane.v1"));
         if let Some(token) = token {
-            let bearer = HeaderValue::from_str(&format!("Bearer {token}")).context("the token has characters that no token has")?;
+            let bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+                .context("the token has characters that no token has")?;
             headers.insert("authorization", bearer);
         }
         match connect_async(request).await {
@@ -187,9 +193,12 @@ impl Connection {
     async fn next(&mut self) -> Result<Value, Failure> {
         loop {
             match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).context("the host sent no JSON")?),
+                Some(Ok(Message::Text(text))) => {
+                    return Ok(serde_json::from_str(&text).context("the host sent no JSON")?);
+                }
                 Some(Ok(Message::Close(frame))) => {
-                    let why = frame.map(|frame| format!(" ({} {})", u16::from(frame.code), frame.reason)).unwrap_or_default();
+                    let why =
+                        frame.map(|frame| format!(" ({} {})", u16::from(frame.code), frame.reason)).unwrap_or_default();
                     return Err(anyhow!("the host closed the connection{why}").into());
                 }
                 Some(Ok(_)) => {}

@@ -41,7 +41,10 @@ pub fn run(arguments: ServeArguments) -> ExitCode {
 
 async fn serve(arguments: ServeArguments) -> Result<()> {
     check_bind(&arguments)?;
-    let directory = arguments.directory.canonicalize().with_context(|| format!("{} cannot be served", arguments.directory.display()))?;
+    let directory = arguments
+        .directory
+        .canonicalize()
+        .with_context(|| format!("{} cannot be served", arguments.directory.display()))?;
     let data = match &arguments.data {
         Some(path) => path.clone(),
         None => DataDir::default_for(&directory)?,
@@ -54,14 +57,15 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         None => data.plugins()?,
     };
     // Bound early, served late: a taken port is known before anything else starts.
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("{} cannot be bound; another host may serve there: choose one with --listen", arguments.listen))?;
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
+        format!("{} cannot be bound; another host may serve there: choose one with --listen", arguments.listen)
+    })?;
     let address = listener.local_addr()?;
     let host = assemble(directory.clone(), &data, plugin_folder).await?;
     let instance_id = format!("h-{:016x}", getrandom::u64()?);
     let plugins = host.plugins.clone();
-    let policy = if arguments.no_auth { TokenPolicy::Open } else { TokenPolicy::Required(Credentials::of_token(&token)) };
+    let policy =
+        if arguments.no_auth { TokenPolicy::Open } else { TokenPolicy::Required(Credentials::of_token(&token)) };
     let config = GatewayConfig {
         allowed_hosts: arguments.allow_hosts,
         allowed_origins: arguments.allow_origins,
@@ -93,7 +97,10 @@ fn check_bind(arguments: &ServeArguments) -> Result<()> {
         bail!("--no-auth serves everybody, so it is for loopback only; {} is not", arguments.listen);
     }
     if beyond_loopback && !arguments.behind_proxy {
-        bail!("{} can be reached from elsewhere and this host speaks no TLS; put a proxy in front and say --behind-proxy", arguments.listen);
+        bail!(
+            "{} can be reached from elsewhere and this host speaks no TLS; put a proxy in front and say --behind-proxy",
+            arguments.listen
+        );
     }
     Ok(())
 }
@@ -106,10 +113,17 @@ fn is_loopback(address: SocketAddr) -> bool {
 #[expect(clippy::print_stdout, reason = "the program's own output")]
 fn announce(plugins: &[midplane_runtime::Summary], url: &str, token: Option<&String>, directory: &str) {
     for plugin in plugins.iter().filter(|plugin| plugin.state != "running") {
-        eprintln!("midplane: plugin {} is {}: {}", plugin.name, plugin.state, plugin.reason.as_deref().unwrap_or("no reason given"));
+        eprintln!(
+            "midplane: plugin {} is {}: {}",
+            plugin.name,
+            plugin.state,
+            plugin.reason.as_deref().unwrap_or("no reason given")
+        );
     }
     if plugins.is_empty() {
-        eprintln!("midplane: there are no plugins, so there is little to call; `cargo xtask run` builds the first-party ones");
+        eprintln!(
+            "midplane: there are no plugins, so there is little to call; `cargo xtask run` builds the first-party ones"
+        );
     }
     let address = token.map_or_else(|| format!("{url}/"), |token| format!("{url}/#token={token}"));
     println!("midplane serves {directory} at {address}");
@@ -117,7 +131,8 @@ fn announce(plugins: &[midplane_runtime::Summary], url: &str, token: Option<&Str
 
 /// The first signal stops gently, the second at once.
 async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be caught; a signal will end the host at once");
         return;
     };

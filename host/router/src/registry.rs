@@ -93,7 +93,10 @@ impl Router {
         let method = self.find(&call.method)?;
         if !call.context.principal.may(&method.scope) {
             let scope = method.scope.as_str();
-            let message = format!("{} needs the scope {scope:?}, which {:?} does not have", call.method, call.context.principal.name);
+            let message = format!(
+                "{} needs the scope {scope:?}, which {:?} does not have",
+                call.method, call.context.principal.name
+            );
             return Err(Fault::new(ErrorCode::Forbidden, message).with("scope", scope));
         }
         let deadline = call.context.deadline;

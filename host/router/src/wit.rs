@@ -53,7 +53,8 @@ pub fn interfaces_of_component(bytes: &[u8]) -> Result<ComponentInterfaces, WitE
 pub fn interfaces_of_packages(packages: &[Vec<(&str, &str)>]) -> Result<Vec<Interface>, WitError> {
     let mut resolve = Resolve::default();
     let mut ids: Vec<PackageId> = Vec::new();
-    let mut waiting: Vec<UnresolvedPackageGroup> = packages.iter().map(|files| parse(files)).collect::<Result<_, _>>()?;
+    let mut waiting: Vec<UnresolvedPackageGroup> =
+        packages.iter().map(|files| parse(files)).collect::<Result<_, _>>()?;
     while !waiting.is_empty() {
         let known = |name: &PackageName| resolve.package_names.contains_key(name);
         waiting.retain(|group| !known(&group.main.name));
@@ -248,7 +249,10 @@ mod tests {
         assert_eq!(checker.docs.as_deref(), Some("Checks words."));
         let methods = interface_methods("spell", checker);
         assert_eq!(&*methods[0].0, "spell.checker.check");
-        assert_eq!(methods[0].1.signature(), "check: func(text: string, options: option<json>) -> result<list<finding>, string>");
+        assert_eq!(
+            methods[0].1.signature(),
+            "check: func(text: string, options: option<json>) -> result<list<finding>, string>"
+        );
         assert_eq!(interface_methods("checker", checker)[0].0.as_ref(), "checker.check");
     }
 

@@ -123,10 +123,15 @@ fn die(inside: &Inside, mailbox: Option<Mailbox>, reason: String) -> Died {
 ///
 /// The deadline is watched outside of `run_concurrent`, because what is inside is not polled while the guest computes; the
 /// guest yields at every epoch, so this select is.
-async fn serve(instance: &mut Instance, mailbox: &mut Option<Mailbox>, control: &mut mpsc::Receiver<Control>) -> Result<Option<Control>, String> {
+async fn serve(
+    instance: &mut Instance,
+    mailbox: &mut Option<Mailbox>,
+    control: &mut mpsc::Receiver<Control>,
+) -> Result<Option<Control>, String> {
     let Instance { store, exports, inside } = instance;
     let limit = store.data().package.manifest.limits.max_concurrency;
-    let work = store.run_concurrent(async |accessor| Work { accessor, exports, inside, limit }.run(mailbox, control).await);
+    let work =
+        store.run_concurrent(async |accessor| Work { accessor, exports, inside, limit }.run(mailbox, control).await);
     tokio::select! {
         done = work => done.map_err(|trap| describe(&trap)),
         () = inside.overdue(OVERDUE_GRACE) => Err("the guest was still computing after the deadline of its call".into()),
@@ -189,14 +194,17 @@ impl Work<'_> {
                 Message::Call { method, params, reply, .. } => {
                     inside.enter(id, entry(Answer::Json(reply)));
                     let result = by_name(accessor, &exports, &method, params).await;
-                    if let (Some(Entry { answer: Answer::Json(reply), .. }), Some(result)) = leave(&inside, id, result) {
+                    if let (Some(Entry { answer: Answer::Json(reply), .. }), Some(result)) = leave(&inside, id, result)
+                    {
                         _ = reply.send(result);
                     }
                 }
                 Message::Typed { interface, expects, args, reply, .. } => {
                     inside.enter(id, entry(Answer::Values(reply)));
                     let result = typed(accessor, &exports, &interface, &expects, &args).await;
-                    if let (Some(Entry { answer: Answer::Values(reply), .. }), Some(result)) = leave(&inside, id, result) {
+                    if let (Some(Entry { answer: Answer::Values(reply), .. }), Some(result)) =
+                        leave(&inside, id, result)
+                    {
                         _ = reply.send(result);
                     }
                 }
@@ -230,7 +238,12 @@ fn leave<T>(inside: &Inside, id: u64, called: Called<T>) -> (Option<Entry>, Opti
     }
 }
 
-async fn by_name(accessor: &Accessor<Guest>, exports: &Exports, method: &str, params: serde_json::Value) -> Called<Reply> {
+async fn by_name(
+    accessor: &Accessor<Guest>,
+    exports: &Exports,
+    method: &str,
+    params: serde_json::Value,
+) -> Called<Reply> {
     let Some(export) = exports.methods.get(method) else {
         let message = format!("{method} is not there any more: the plugin was replaced while this call waited");
         return Called::Answered(Err(Fault::new(ErrorCode::MethodNotFound, message)));
@@ -247,7 +260,13 @@ async fn by_name(accessor: &Accessor<Guest>, exports: &Exports, method: &str, pa
     }
 }
 
-async fn typed(accessor: &Accessor<Guest>, exports: &Exports, interface: &str, expects: &midplane_model::schema::Function, args: &[Val]) -> Called<Vec<Val>> {
+async fn typed(
+    accessor: &Accessor<Guest>,
+    exports: &Exports,
+    interface: &str,
+    expects: &midplane_model::schema::Function,
+    args: &[Val],
+) -> Called<Vec<Val>> {
     let key = (interface.to_owned(), expects.name.wit.clone());
     match exports.typed.get(&key) {
         Some(export) if export.function.same_shape(expects) => match enter(accessor, export, args).await {

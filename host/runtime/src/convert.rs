@@ -58,7 +58,11 @@ pub fn lift_params(function: &Function, params: Value) -> Result<Vec<Val>, Fault
     }
 }
 
-fn lift_object<'a>(path: &mut Path<'a>, function: &'a Function, mut object: Map<String, Value>) -> Result<Vec<Val>, Fault> {
+fn lift_object<'a>(
+    path: &mut Path<'a>,
+    function: &'a Function,
+    mut object: Map<String, Value>,
+) -> Result<Vec<Val>, Fault> {
     let fields = function.params.iter().map(|param| (&param.name, &param.ty));
     let values = lift_fields(path, fields, &mut object)?;
     refuse_unknown(path, &object)?;
@@ -67,7 +71,12 @@ fn lift_object<'a>(path: &mut Path<'a>, function: &'a Function, mut object: Map<
 
 fn lift_positions<'a>(path: &mut Path<'a>, function: &'a Function, items: Vec<Value>) -> Result<Vec<Val>, Fault> {
     if items.len() > function.params.len() {
-        let message = format!("params: {} takes at most {} parameters, got {}", function.name.json, function.params.len(), items.len());
+        let message = format!(
+            "params: {} takes at most {} parameters, got {}",
+            function.name.json,
+            function.params.len(),
+            items.len()
+        );
         return Err(Fault::invalid_params("params", message));
     }
     let mut items = items.into_iter();
@@ -182,7 +191,11 @@ fn lift_integer(ty: &Type, value: &Value) -> Option<Val> {
     }
 }
 
-fn lift_items<'a>(path: &mut Path<'a>, items: Vec<Value>, ty: impl Fn(usize) -> Option<&'a Type>) -> Result<Vec<Val>, Fault> {
+fn lift_items<'a>(
+    path: &mut Path<'a>,
+    items: Vec<Value>,
+    ty: impl Fn(usize) -> Option<&'a Type>,
+) -> Result<Vec<Val>, Fault> {
     let mut values = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         let Some(ty) = ty(index) else { continue };
@@ -271,8 +284,11 @@ fn service_fault(ty: Option<&Type>, value: Option<&Val>) -> Result<Fault, Fault>
         }
         (_, message) => {
             let message = message.or_else(|| value.as_str().map(str::to_owned));
-            Fault::new(ErrorCode::ApplicationError, message.unwrap_or_else(|| "the service answered with an error".into()))
-                .with("value", value)
+            Fault::new(
+                ErrorCode::ApplicationError,
+                message.unwrap_or_else(|| "the service answered with an error".into()),
+            )
+            .with("value", value)
         }
     })
 }

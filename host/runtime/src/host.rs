@@ -79,7 +79,12 @@ impl Offers {
     pub fn find(&self, id: &str) -> Option<Offer> {
         let (name, wanted) = split_id(id);
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        by_name.get(name)?.iter().filter(|offer| compatible(&wanted, &offer.version)).max_by(|a, b| a.version.cmp(&b.version)).cloned()
+        by_name
+            .get(name)?
+            .iter()
+            .filter(|offer| compatible(&wanted, &offer.version))
+            .max_by(|a, b| a.version.cmp(&b.version))
+            .cloned()
     }
 }
 
@@ -91,7 +96,15 @@ pub fn split_id(id: &str) -> (&str, Version) {
 
 /// Cargo's caret rule: the same left-most non-zero part, and not older.
 fn compatible(wanted: &Version, offered: &Version) -> bool {
-    let track = |v: &Version| if v.major > 0 { (v.major, 0, 0) } else if v.minor > 0 { (0, v.minor, 0) } else { (0, 0, v.patch) };
+    let track = |v: &Version| {
+        if v.major > 0 {
+            (v.major, 0, 0)
+        } else if v.minor > 0 {
+            (0, v.minor, 0)
+        } else {
+            (0, 0, v.patch)
+        }
+    };
     track(wanted) == track(offered) && offered >= wanted
 }
 

@@ -22,7 +22,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{bindings::Event, host::Host, slot::{Message, Slot}};
+use crate::{
+    bindings::Event,
+    host::Host,
+    slot::{Message, Slot},
+};
 
 /// Timers of one plugin.
 pub const TIMERS_MAX: usize = 64;
@@ -33,8 +37,16 @@ const COMMANDS_MAX: usize = 64;
 pub enum Command {
     Subscribe(Vec<Pattern>),
     Unsubscribe(Vec<Pattern>),
-    SetTimer { name: String, every: Duration, repeat: bool, done: oneshot::Sender<bool> },
-    CancelTimer { name: String, done: oneshot::Sender<bool> },
+    SetTimer {
+        name: String,
+        every: Duration,
+        repeat: bool,
+        done: oneshot::Sender<bool>,
+    },
+    CancelTimer {
+        name: String,
+        done: oneshot::Sender<bool>,
+    },
     Watch(bool),
     /// News of a terminal, already JSON.
     Terminal(String),
@@ -51,7 +63,15 @@ impl Inbox {
     pub fn start(host: Arc<Host>, slot: Arc<Slot>) -> Self {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let stop = CancellationToken::new();
-        let task = Task { host, slot, commands: receiver, subscriptions: Vec::new(), timers: BTreeMap::new(), watch: None, pending: None };
+        let task = Task {
+            host,
+            slot,
+            commands: receiver,
+            subscriptions: Vec::new(),
+            timers: BTreeMap::new(),
+            watch: None,
+            pending: None,
+        };
         let task = tokio::spawn(stop.clone().run_until_cancelled_owned(task.run()));
         let task = tokio::spawn(async move { _ = task.await });
         Self { commands, stop, task }
@@ -111,8 +131,13 @@ impl Task {
                 for (kept, subscription) in &mut self.subscriptions {
                     let before = kept.len();
                     kept.retain(|pattern| !patterns.contains(pattern));
-                    if kept.len() != before && !kept.is_empty()
-                        && let Ok((_, new)) = self.host.parts.broker.subscribe(&SubscribeOptions { patterns: kept.clone(), ..SubscribeOptions::default() })
+                    if kept.len() != before
+                        && !kept.is_empty()
+                        && let Ok((_, new)) = self
+                            .host
+                            .parts
+                            .broker
+                            .subscribe(&SubscribeOptions { patterns: kept.clone(), ..SubscribeOptions::default() })
                     {
                         *subscription = new;
                     }
@@ -146,12 +171,19 @@ impl Task {
     }
 
     fn subscribe(&mut self, patterns: Vec<Pattern>) {
-        let covered = |pattern: &Pattern| self.subscriptions.iter().any(|(have, _)| have.iter().any(|have| have.contains(pattern)));
+        let covered = |pattern: &Pattern| {
+            self.subscriptions.iter().any(|(have, _)| have.iter().any(|have| have.contains(pattern)))
+        };
         let patterns: Vec<Pattern> = patterns.into_iter().filter(|pattern| !covered(pattern)).collect();
         if patterns.is_empty() {
             return;
         }
-        match self.host.parts.broker.subscribe(&SubscribeOptions { patterns: patterns.clone(), ..SubscribeOptions::default() }) {
+        match self
+            .host
+            .parts
+            .broker
+            .subscribe(&SubscribeOptions { patterns: patterns.clone(), ..SubscribeOptions::default() })
+        {
             Ok((_, subscription)) => self.subscriptions.push((patterns, subscription)),
             Err(error) => self.slot.log("error", &format!("events.subscribe: {error}")),
         }
@@ -170,14 +202,18 @@ impl Task {
                     plugin: event.origin.plugin.as_deref().map(str::to_owned),
                 });
             }
-            Delivery::Gap { .. } => self.slot.log("warn", "events were lost: the log moved on before this plugin read them"),
+            Delivery::Gap { .. } => {
+                self.slot.log("warn", "events were lost: the log moved on before this plugin read them")
+            }
             _ => {}
         }
     }
 
     fn fire(&mut self) {
         let now = Instant::now();
-        let Some(name) = self.timers.iter().find(|(_, timer)| timer.due <= now).map(|(name, _)| name.clone()) else { return };
+        let Some(name) = self.timers.iter().find(|(_, timer)| timer.due <= now).map(|(name, _)| name.clone()) else {
+            return;
+        };
         match self.timers.get_mut(&name) {
             Some(Timer { due, every: Some(every) }) => *due = now + *every,
             _ => _ = self.timers.remove(&name),

@@ -178,7 +178,12 @@ pub struct Instance {
 
 impl Instance {
     /// Makes an instance of a package beside whatever runs already. Nothing is called yet but the guest's initialisers.
-    pub async fn new(host: &Arc<Host>, package: &Arc<Package>, slot: &Arc<Slot>, inbox: mpsc::Sender<inbox::Command>) -> Result<Self, LoadError> {
+    pub async fn new(
+        host: &Arc<Host>,
+        package: &Arc<Package>,
+        slot: &Arc<Slot>,
+        inbox: mpsc::Sender<inbox::Command>,
+    ) -> Result<Self, LoadError> {
         let inside = Inside::default();
         let wasi = WasiCtx::builder()
             .stdout(Output { slot: slot.clone(), level: "info" })
@@ -206,7 +211,9 @@ impl Instance {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let made = tokio::time::timeout(INSTANTIATE_MAX, package.pre.instantiate_async(&mut store)).await;
-        let raw = made.map_err(|_| LoadError::Slow { step: "make an instance", limit: INSTANTIATE_MAX })?.map_err(LoadError::Instantiate)?;
+        let raw = made
+            .map_err(|_| LoadError::Slow { step: "make an instance", limit: INSTANTIATE_MAX })?
+            .map_err(LoadError::Instantiate)?;
         let exports = Arc::new(look_up(&mut store, &raw, package)?);
         Ok(Self { store, exports, inside })
     }
@@ -248,7 +255,11 @@ impl Instance {
     }
 }
 
-async fn finish(step: &'static str, limit: Duration, call: impl Future<Output = wasmtime::Result<Outcome>>) -> Result<(), LoadError> {
+async fn finish(
+    step: &'static str,
+    limit: Duration,
+    call: impl Future<Output = wasmtime::Result<Outcome>>,
+) -> Result<(), LoadError> {
     match tokio::time::timeout(limit, call).await {
         Err(_) => Err(LoadError::Slow { step, limit }),
         Ok(Err(trap)) => Err(LoadError::Trap { step, trap }),
@@ -286,16 +297,23 @@ fn look_up(store: &mut Store<Guest>, raw: &Raw, package: &Package) -> Result<Exp
 }
 
 /// A function of an optional interface; none if the component does not export it, an error if its type is another.
-fn typed<P, R>(store: &mut Store<Guest>, raw: &Raw, interface: &'static str, function: &'static str) -> Result<Option<TypedFunc<P, R>>, LoadError>
+fn typed<P, R>(
+    store: &mut Store<Guest>,
+    raw: &Raw,
+    interface: &'static str,
+    function: &'static str,
+) -> Result<Option<TypedFunc<P, R>>, LoadError>
 where
     P: ComponentNamedList + Lower,
     R: ComponentNamedList + Lift,
 {
     let Some(index) = raw.get_export_index(&mut *store, None, interface) else { return Ok(None) };
     let Some(index) = raw.get_export_index(&mut *store, Some(&index), function) else { return Ok(None) };
-    raw.get_typed_func(&mut *store, index)
-        .map(Some)
-        .map_err(|cause| LoadError::WrongExport { interface, function, cause })
+    raw.get_typed_func(&mut *store, index).map(Some).map_err(|cause| LoadError::WrongExport {
+        interface,
+        function,
+        cause,
+    })
 }
 
 /// Log lines a second that a guest may write; the rest is counted.
@@ -321,7 +339,10 @@ impl Guest {
             let dropped = std::mem::take(&mut budget.dropped);
             *budget = LogBudget::default();
             if dropped > 0 {
-                self.slot.log("warn", &format!("{dropped} log lines were dropped: more than {LOG_LINES_PER_SECOND_MAX} a second"));
+                self.slot.log(
+                    "warn",
+                    &format!("{dropped} log lines were dropped: more than {LOG_LINES_PER_SECOND_MAX} a second"),
+                );
             }
         }
         let budget = &mut self.log_budget;

@@ -20,7 +20,11 @@ pub fn define(linker: &mut Linker<Guest>, interface: &Interface) -> Result<(), L
     let fail = |cause| LoadError::Link { interface: interface.id.to_string(), cause };
     let mut instance = linker.instance(&interface.id).map_err(fail)?;
     for function in &interface.functions {
-        let route = Arc::new(Route { id: interface.id.clone(), base: split_id(&interface.id).0.into(), function: function.clone() });
+        let route = Arc::new(Route {
+            id: interface.id.clone(),
+            base: split_id(&interface.id).0.into(),
+            function: function.clone(),
+        });
         let name = function.name.wit.to_string();
         let defined = if function.is_async {
             instance.func_new_concurrent(&name, move |accessor, _, args, results| {
@@ -57,7 +61,9 @@ pub fn check(host: &Host, wanted: &Interface) -> Result<(), Option<String>> {
         let offered = offer.interface.functions.iter().find(|offered| offered.name == function.name);
         let plugin = &offer.slot.name;
         match offered {
-            None => return Err(Some(format!("{plugin} serves {} without {}", offer.interface.id, function.signature()))),
+            None => {
+                return Err(Some(format!("{plugin} serves {} without {}", offer.interface.id, function.signature())));
+            }
             Some(offered) if !offered.same_shape(function) => {
                 let (theirs, ours) = (offered.signature(), function.signature());
                 return Err(Some(format!("{plugin} serves {theirs:?} of {}, wanted {ours:?}", offer.interface.id)));
@@ -77,9 +83,17 @@ struct Route {
 }
 
 impl Route {
-    async fn call(&self, host: &Host, context: &CallContext, args: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+    async fn call(
+        &self,
+        host: &Host,
+        context: &CallContext,
+        args: &[Val],
+        results: &mut [Val],
+    ) -> wasmtime::Result<()> {
         let answer = match host.offers.find(&self.id) {
-            Some(offer) => offer.slot.call_typed(self.base.clone(), self.function.clone(), args.to_vec(), context).await,
+            Some(offer) => {
+                offer.slot.call_typed(self.base.clone(), self.function.clone(), args.to_vec(), context).await
+            }
             None => Err(Fault::new(ErrorCode::PluginUnavailable, format!("no running plugin serves {}", self.id))),
         };
         match answer {
@@ -115,11 +129,16 @@ impl Route {
                     }
                     _ => None,
                 };
-                let field = |field: &midplane_model::schema::Field| Some((field.name.wit.to_string(), member(&field.name.wit)?));
+                let field = |field: &midplane_model::schema::Field| {
+                    Some((field.name.wit.to_string(), member(&field.name.wit)?))
+                };
                 Val::Record(record.fields.iter().map(field).collect::<Option<Vec<_>>>()?)
             }
             Type::Variant(variant) => {
-                let other = variant.cases.iter().find(|case| &*case.name.wit == "other" && matches!(case.ty, Some(Type::String)))?;
+                let other = variant
+                    .cases
+                    .iter()
+                    .find(|case| &*case.name.wit == "other" && matches!(case.ty, Some(Type::String)))?;
                 Val::Variant(other.name.wit.to_string(), Some(Box::new(Val::String(fault.to_string()))))
             }
             _ => return None,

@@ -180,8 +180,9 @@ fn dependencies(raw: BTreeMap<String, String>) -> Result<BTreeMap<PluginName, Ve
 fn scopes(raw: BTreeMap<String, String>) -> Result<BTreeMap<String, Scope>, ManifestError> {
     raw.into_iter()
         .map(|(function, scope)| {
-            let parsed = Scope::parse(&scope)
-                .ok_or_else(|| wrong(&format!("scopes.{function}"), format!("{scope:?} is none of read, write, terminal, exec, admin")))?;
+            let parsed = Scope::parse(&scope).ok_or_else(|| {
+                wrong(&format!("scopes.{function}"), format!("{scope:?} is none of read, write, terminal, exec, admin"))
+            })?;
             Ok((function, parsed))
         })
         .collect()
@@ -222,7 +223,10 @@ impl Grants {
     pub fn allows_file(&self, path: &str, access: Access) -> bool {
         self.files.iter().any(|grant| {
             let root = grant.path.trim_matches('/');
-            let inside = root.is_empty() || root == "." || path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+            let inside = root.is_empty()
+                || root == "."
+                || path == root
+                || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
             inside && (grant.access == Access::Write || access == Access::Read)
         })
     }
@@ -251,7 +255,8 @@ mod tests {
 
     #[test]
     fn file_grants_cover_a_folder_and_what_is_below_and_nothing_beside() {
-        let grants = Grants { files: vec![FileGrant { path: "docs".into(), access: Access::Read }], ..Grants::default() };
+        let grants =
+            Grants { files: vec![FileGrant { path: "docs".into(), access: Access::Read }], ..Grants::default() };
         assert!(grants.allows_file("docs", Access::Read));
         assert!(grants.allows_file("docs/a", Access::Read));
         assert!(!grants.allows_file("docs/a", Access::Write));

@@ -24,8 +24,10 @@ pub fn register(router: &Router, plugins: &Arc<Plugins>) -> Result<(), Fault> {
         tracing::error!(%error, "the WIT of native services");
         Fault::internal()
     })?;
-    let interface = interfaces.into_iter().find(|interface| &*interface.name == "plugin").ok_or_else(Fault::internal)?;
-    let scopes = [("reload", Scope::Admin), ("enable", Scope::Admin), ("disable", Scope::Admin), ("logs", Scope::Admin)];
+    let interface =
+        interfaces.into_iter().find(|interface| &*interface.name == "plugin").ok_or_else(Fault::internal)?;
+    let scopes =
+        [("reload", Scope::Admin), ("enable", Scope::Admin), ("disable", Scope::Admin), ("logs", Scope::Admin)];
     let plugins = plugins.clone();
     let handler = move |function: &str, params: Params, _| {
         let (plugins, function) = (plugins.clone(), function.to_owned());

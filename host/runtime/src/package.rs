@@ -51,7 +51,10 @@ pub enum LoadError {
     Decode { path: String, source: WitError },
     #[error("{}", with_cause(.0))]
     Compile(EngineError),
-    #[error("imports {interface}, which this host does not have (it serves midplane:host {})", crate::manifest::CONTRACT)]
+    #[error(
+        "imports {interface}, which this host does not have (it serves midplane:host {})",
+        crate::manifest::CONTRACT
+    )]
     UnknownImport { interface: String },
     #[error("waits for a plugin that serves {interface}")]
     Missing { interface: String },
@@ -117,7 +120,11 @@ pub struct Files {
 impl Files {
     pub fn of_bundle(bundle: &Bundle) -> Self {
         let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-        Self { manifest: bundle.manifest.to_owned(), wasm: bundle.wasm.to_vec(), wit: bundle.wit.iter().map(own).collect() }
+        Self {
+            manifest: bundle.manifest.to_owned(),
+            wasm: bundle.wasm.to_vec(),
+            wit: bundle.wit.iter().map(own).collect(),
+        }
     }
 
     /// Reads a plugin folder below `root`. The manifest comes first, so that its errors do.
@@ -159,7 +166,8 @@ impl Package {
         let path = manifest.component.clone();
         let interfaces = interfaces_of_component(&files.wasm).map_err(|source| LoadError::Decode { path, source })?;
         let needs = needs(interfaces.imports)?;
-        let (hooks, services): (Vec<_>, Vec<_>) = interfaces.exports.into_iter().partition(|interface| interface.id.starts_with(HOST_PREFIX));
+        let (hooks, services): (Vec<_>, Vec<_>) =
+            interfaces.exports.into_iter().partition(|interface| interface.id.starts_with(HOST_PREFIX));
         let services = services.into_iter().filter(|interface| !interface.id.starts_with("wasi:"));
         let documented = document(services.collect(), &files.wit, &manifest);
         let component = host.parts.engine.compile(&files.wasm).map_err(LoadError::Compile)?;
@@ -217,7 +225,8 @@ fn document(mut services: Vec<Interface>, wit: &[(String, String)], manifest: &M
         return services;
     }
     let mut packages: Vec<Vec<(&str, &str)>> = vec![HOST_WIT.to_vec()];
-    let mut folders: Vec<&str> = wit.iter().map(|(name, _)| name.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
+    let mut folders: Vec<&str> =
+        wit.iter().map(|(name, _)| name.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
     folders.sort_unstable();
     folders.dedup();
     for folder in folders {

@@ -8,10 +8,8 @@ use std::{
 };
 
 use midplane_model::{
-    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply,
-    event::rfc3339,
-    limits::PLUGIN_LOG_LINES_MAX,
-    schema::Function,
+    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, event::rfc3339,
+    limits::PLUGIN_LOG_LINES_MAX, schema::Function,
 };
 use midplane_router::{Method, Service};
 use serde_json::Value;
@@ -56,7 +54,13 @@ pub enum Message {
     /// A call by method name, with JSON parameters.
     Call { method: Arc<str>, params: Value, context: CallContext, reply: oneshot::Sender<Result<Reply, Fault>> },
     /// A call by another plugin, with component values of the type that it expects.
-    Typed { interface: Arc<str>, expects: Arc<Function>, args: Vec<Val>, context: CallContext, reply: oneshot::Sender<Result<Vec<Val>, Fault>> },
+    Typed {
+        interface: Arc<str>,
+        expects: Arc<Function>,
+        args: Vec<Val>,
+        context: CallContext,
+        reply: oneshot::Sender<Result<Vec<Val>, Fault>>,
+    },
     /// For the `subscriber` export. No reply.
     Event(Event),
 }
@@ -183,9 +187,12 @@ impl Slot {
     }
 
     fn busy(&self) -> Fault {
-        Fault::new(ErrorCode::Unavailable, format!("{} calls wait for {} already; try again", self.mailbox.max_capacity(), self.name))
-            .with("busy", self.name.as_str())
-            .retry_after_ms(50)
+        Fault::new(
+            ErrorCode::Unavailable,
+            format!("{} calls wait for {} already; try again", self.mailbox.max_capacity(), self.name),
+        )
+        .with("busy", self.name.as_str())
+        .retry_after_ms(50)
     }
 }
 

@@ -67,11 +67,22 @@ pub struct Summary {
 }
 
 enum Command {
-    Reload { name: PluginName, done: oneshot::Sender<Result<Summary, Fault>> },
-    Enable { name: PluginName, on: bool, done: oneshot::Sender<Result<Summary, Fault>> },
+    Reload {
+        name: PluginName,
+        done: oneshot::Sender<Result<Summary, Fault>>,
+    },
+    Enable {
+        name: PluginName,
+        on: bool,
+        done: oneshot::Sender<Result<Summary, Fault>>,
+    },
     /// Plugin folders whose files changed and have been quiet since.
     Changed(BTreeSet<String>),
-    Died { name: PluginName, generation: u64, died: Died },
+    Died {
+        name: PluginName,
+        generation: u64,
+        died: Died,
+    },
     Stop,
 }
 
@@ -166,7 +177,10 @@ impl Plugins {
         table.get(name).cloned().ok_or_else(|| no_plugin(name))
     }
 
-    async fn ask(&self, command: impl FnOnce(oneshot::Sender<Result<Summary, Fault>>) -> Command) -> Result<Summary, Fault> {
+    async fn ask(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<Summary, Fault>>) -> Command,
+    ) -> Result<Summary, Fault> {
         let (done, answer) = oneshot::channel();
         self.commands.send(command(done)).await.map_err(|_| Fault::internal())?;
         answer.await.map_err(|_| Fault::internal())?
@@ -201,7 +215,11 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut terminals: Option<mpsc::Receiver<TerminalEvent>>) {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut terminals: Option<mpsc::Receiver<TerminalEvent>>,
+    ) {
         loop {
             let retry = self.retries.first_key_value().map(|(at, _)| *at);
             let command = tokio::select! {

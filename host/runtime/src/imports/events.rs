@@ -18,15 +18,21 @@ impl Guest {
         if !own && !self.package.manifest.grants.publish.iter().any(|grant| grant.matches(&topic)) {
             return Err(denied("publish", &format!("publishing {topic}")));
         }
-        let payload = RawValue::from_string(payload).map_err(|_| Fault::invalid_params("payload", "the payload is no JSON"))?;
+        let payload =
+            RawValue::from_string(payload).map_err(|_| Fault::invalid_params("payload", "the payload is no JSON"))?;
         let context = self.outgoing();
         let origin = Origin {
             principal: Some(context.principal.name.clone()),
             plugin: Some(self.slot.name.as_str().into()),
             request_id: Some(context.request_id.clone()),
         };
-        let published = self.host.parts.broker.publish(Publish { topic, payload, origin, ttl: None }).map_err(Fault::from)?;
-        Ok(events::Published { stream: published.stream.to_string(), epoch: published.epoch.to_string(), seq: published.seq })
+        let published =
+            self.host.parts.broker.publish(Publish { topic, payload, origin, ttl: None }).map_err(Fault::from)?;
+        Ok(events::Published {
+            stream: published.stream.to_string(),
+            epoch: published.epoch.to_string(),
+            seq: published.seq,
+        })
     }
 
     fn subscription(&self, patterns: &[String]) -> Result<Vec<Pattern>, Fault> {

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::UNIX_EPOCH};
 
 use bytes::Bytes;
 use midplane_capabilities::files::{
-    Create, DeleteOptions, Entry, FilesError, Kind, ListOptions, MakeDirOptions, RelativePath, RenameOptions, Root, Version, WriteMode,
-    WriteOptions, Written,
+    Create, DeleteOptions, Entry, FilesError, Kind, ListOptions, MakeDirOptions, RelativePath, RenameOptions, Root,
+    Version, WriteMode, WriteOptions, Written,
 };
 use midplane_model::{ErrorCode, Fault};
 
@@ -137,7 +137,14 @@ impl files::Host for Guest {
         answer(stat.await.map(|found| entry(&found)))
     }
 
-    async fn list(&mut self, path: String, depth: u32, limit: u32, cursor: Option<String>, hidden: bool) -> Answer<files::Page> {
+    async fn list(
+        &mut self,
+        path: String,
+        depth: u32,
+        limit: u32,
+        cursor: Option<String>,
+        hidden: bool,
+    ) -> Answer<files::Page> {
         let opened = self.open(&path, Access::Read);
         let limit = if limit == 0 { LIST_DEFAULT } else { limit as usize };
         let options = ListOptions { depth: depth.max(1) as usize, limit, cursor, hidden };

@@ -8,7 +8,6 @@ mod services;
 mod storage;
 mod terminals;
 
-
 use midplane_model::{ErrorCode, Fault};
 pub use terminals::news;
 

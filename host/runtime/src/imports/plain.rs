@@ -63,7 +63,9 @@ impl timers::Host for Guest {
         let (done, answer) = oneshot::channel();
         _ = self.inbox.send(Command::SetTimer { name, every, repeat, done }).await;
         let room = answer.await.unwrap_or(false);
-        let full = || Fault::new(ErrorCode::QuotaExceeded, format!("a plugin has at most {TIMERS_MAX} timers; cancel one first"));
+        let full = || {
+            Fault::new(ErrorCode::QuotaExceeded, format!("a plugin has at most {TIMERS_MAX} timers; cancel one first"))
+        };
         Ok(if room { Ok(()) } else { Err(full().into()) })
     }
 

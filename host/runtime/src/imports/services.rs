@@ -15,7 +15,8 @@ impl Guest {
         if !self.package.manifest.grants.methods.iter().any(|grant| grant.matches(&name)) {
             return Err(denied("methods", &format!("calling {method}")));
         }
-        let params = serde_json::from_str(params).map_err(|_| Fault::invalid_params("params", "the parameters are no JSON"))?;
+        let params =
+            serde_json::from_str(params).map_err(|_| Fault::invalid_params("params", "the parameters are no JSON"))?;
         Ok(Call { method: method.into(), params, context: self.outgoing() })
     }
 }

@@ -28,12 +28,22 @@ impl storage::Host for Guest {
         answer(self.storage.delete(&key).await)
     }
 
-    async fn keys(&mut self, prefix: String, after: Option<String>, limit: u32) -> wasmtime::Result<Result<Vec<String>, Error>> {
+    async fn keys(
+        &mut self,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Vec<String>, Error>> {
         let limit = if limit == 0 { KEYS_DEFAULT } else { limit as usize };
         answer(self.storage.list(&prefix, after.as_deref(), limit).await)
     }
 
-    async fn compare_and_set(&mut self, key: String, expected: Option<Vec<u8>>, value: Option<Vec<u8>>) -> wasmtime::Result<Result<bool, Error>> {
+    async fn compare_and_set(
+        &mut self,
+        key: String,
+        expected: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+    ) -> wasmtime::Result<Result<bool, Error>> {
         answer(self.storage.compare_and_set(&key, expected, value).await)
     }
 

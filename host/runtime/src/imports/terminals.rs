@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use midplane_capabilities::terminals::{
-    AttachOptions, Exit, OpenOptions, Resume, Role, TerminalError, TerminalEvent, TerminalInfo, TerminalState, Terminals, WaitFor,
+    AttachOptions, Exit, OpenOptions, Resume, Role, TerminalError, TerminalEvent, TerminalInfo, TerminalState,
+    Terminals, WaitFor,
 };
 use midplane_model::{ErrorCode, Fault, event::rfc3339};
 use serde_json::{Value, json};
@@ -84,11 +85,17 @@ fn info(info: &TerminalInfo) -> terminals::Info {
 /// News of a terminal as the payload of `midplane.terminals`.
 pub fn news(event: &TerminalEvent) -> Value {
     match event {
-        TerminalEvent::Opened(info) => json!({ "kind": "opened", "id": info.id, "name": info.name, "pid": info.pid, "cols": info.size.cols, "rows": info.size.rows }),
-        TerminalEvent::Resized { id, size } => json!({ "kind": "resized", "id": id, "cols": size.cols, "rows": size.rows }),
+        TerminalEvent::Opened(info) => {
+            json!({ "kind": "opened", "id": info.id, "name": info.name, "pid": info.pid, "cols": info.size.cols, "rows": info.size.rows })
+        }
+        TerminalEvent::Resized { id, size } => {
+            json!({ "kind": "resized", "id": id, "cols": size.cols, "rows": size.rows })
+        }
         TerminalEvent::Renamed { id, name } => json!({ "kind": "renamed", "id": id, "name": name }),
         TerminalEvent::TitleChanged { id, title } => json!({ "kind": "title_changed", "id": id, "title": title }),
-        TerminalEvent::Exited { id, exit } => json!({ "kind": "exited", "id": id, "code": exit.code, "signal": exit.signal }),
+        TerminalEvent::Exited { id, exit } => {
+            json!({ "kind": "exited", "id": id, "code": exit.code, "signal": exit.signal })
+        }
         TerminalEvent::Closed { id } => json!({ "kind": "closed", "id": id }),
     }
 }
@@ -157,7 +164,8 @@ impl terminals::Host for Guest {
     }
 
     async fn read(&mut self, id: String, from: u64, limit_bytes: u32) -> Answer<terminals::Output> {
-        let piece = self.terminals().and_then(|terminals| terminals.read(&id, from, limit_bytes as usize).map_err(fault));
+        let piece =
+            self.terminals().and_then(|terminals| terminals.read(&id, from, limit_bytes as usize).map_err(fault));
         answer(piece.map(|piece| terminals::Output { offset: piece.offset, bytes: piece.bytes, next: piece.next }))
     }
 

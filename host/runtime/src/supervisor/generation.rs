@@ -33,7 +33,15 @@ impl Supervisor {
         };
         let (slot, mailbox) = Slot::new(name.clone(), package.manifest.limits.queue, status);
         let inbox = Inbox::start(self.host.clone(), slot.clone());
-        let plugin = Plugin { slot, inbox, source, package, running: None, mailbox: Some(mailbox), failures: Default::default() };
+        let plugin = Plugin {
+            slot,
+            inbox,
+            source,
+            package,
+            running: None,
+            mailbox: Some(mailbox),
+            failures: Default::default(),
+        };
         self.plugins.insert(name.clone(), plugin);
         self.show(&name);
         self.bring_up(&name).await;
@@ -84,7 +92,12 @@ impl Supervisor {
     }
 
     /// Makes an instance beside whatever runs, restores and starts it. It serves nothing yet.
-    pub(super) async fn start_generation(&self, name: &PluginName, package: &Arc<Package>, snapshot: Option<Snapshot>) -> Result<Running, LoadError> {
+    pub(super) async fn start_generation(
+        &self,
+        name: &PluginName,
+        package: &Arc<Package>,
+        snapshot: Option<Snapshot>,
+    ) -> Result<Running, LoadError> {
         let running = self.prepare(name, package).await?;
         finish_start(running, snapshot).await
     }
@@ -107,7 +120,13 @@ impl Supervisor {
     }
 
     /// The swap: methods, typed offers and mailbox go to the new generation.
-    pub(super) async fn put_in_charge(&mut self, name: &PluginName, package: Arc<Package>, running: Running, mailbox: Option<Mailbox>) {
+    pub(super) async fn put_in_charge(
+        &mut self,
+        name: &PluginName,
+        package: Arc<Package>,
+        running: Running,
+        mailbox: Option<Mailbox>,
+    ) {
         let Some(plugin) = self.plugins.get_mut(name) else { return };
         plugin.slot.update(|status| {
             status.generation += 1;
@@ -141,7 +160,11 @@ impl Supervisor {
         plugin.failures.push_back(now);
         let count = plugin.failures.len();
         if count > RESTARTS.0 {
-            let reason = format!("failed {count} times in {} s, last: {}; plugin.enable starts it again", RESTARTS.1.as_secs(), died.reason);
+            let reason = format!(
+                "failed {count} times in {} s, last: {}; plugin.enable starts it again",
+                RESTARTS.1.as_secs(),
+                died.reason
+            );
             self.withdraw(name);
             self.set_state(name, State::Disabled, Some(reason));
             self.refuse_waiting_calls(name);

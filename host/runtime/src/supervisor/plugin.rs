@@ -80,7 +80,8 @@ impl Shown {
         let manifest = &self.package.manifest;
         let grants = &manifest.grants;
         let texts = |patterns: &[midplane_model::Pattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let services: Vec<Value> = self.package.services.iter().map(|interface| describe_interface(interface)).collect();
+        let services: Vec<Value> =
+            self.package.services.iter().map(|interface| describe_interface(interface)).collect();
         let needs: Vec<&str> = self.package.needs.iter().map(|interface| &*interface.id).collect();
         let mut json = json!(self.summary());
         json["source"] = self.source.describe().into();
@@ -88,7 +89,12 @@ impl Shown {
         json["component_bytes"] = self.package.wasm_bytes.into();
         json["services"] = services.into();
         json["imports"] = needs.into();
-        json["dependencies"] = manifest.dependencies.iter().map(|(name, range)| (name.to_string(), Value::from(range.to_string()))).collect::<serde_json::Map<_, _>>().into();
+        json["dependencies"] = manifest
+            .dependencies
+            .iter()
+            .map(|(name, range)| (name.to_string(), Value::from(range.to_string())))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         json["grants"] = json!({
             "methods": texts(&grants.methods), "publish": texts(&grants.publish), "subscribe": texts(&grants.subscribe),
             "files": grants.files, "terminals": grants.terminals,

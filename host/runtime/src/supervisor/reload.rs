@@ -30,7 +30,8 @@ impl Supervisor {
             Ok(()) => self.summary(name),
             Err(error) => {
                 self.announce_failure(&source.describe(), Some(name), &error);
-                Err(Fault::new(ErrorCode::PluginFailed, format!("{name} was not replaced: {error}")).with("plugin", name.as_str()))
+                Err(Fault::new(ErrorCode::PluginFailed, format!("{name} was not replaced: {error}"))
+                    .with("plugin", name.as_str()))
             }
         }
     }
@@ -48,7 +49,12 @@ impl Supervisor {
     }
 
     /// Puts a new package in the place of a plugin's present one, whether that one runs or not.
-    pub(super) async fn replace(&mut self, name: &PluginName, source: Source, package: Arc<Package>) -> Result<(), LoadError> {
+    pub(super) async fn replace(
+        &mut self,
+        name: &PluginName,
+        source: Source,
+        package: Arc<Package>,
+    ) -> Result<(), LoadError> {
         let plugin = self.plugins.get_mut(name).ok_or(LoadError::Gone)?;
         let Some(old) = plugin.running.take() else {
             plugin.source = source;
@@ -78,7 +84,12 @@ impl Supervisor {
     }
 
     /// Everything up to the moment where only the swap remains: the new generation, started, and the mailbox.
-    async fn swap(&self, name: &PluginName, old: &Running, package: &Arc<Package>) -> Result<(Running, Option<crate::actor::Mailbox>), LoadError> {
+    async fn swap(
+        &self,
+        name: &PluginName,
+        old: &Running,
+        package: &Arc<Package>,
+    ) -> Result<(Running, Option<crate::actor::Mailbox>), LoadError> {
         self.check_needs(package)?;
         let stateful = package.stateful && self.plugins.get(name).is_some_and(|plugin| plugin.package.stateful);
         let new = self.prepare(name, package).await?;

@@ -33,9 +33,13 @@ impl FolderWatch {
 ///
 /// # Errors
 /// When it is missing or cannot be watched.
-pub(super) async fn open(folder: Option<PathBuf>, commands: mpsc::Sender<Command>) -> Result<(Option<Root>, Option<FolderWatch>), Fault> {
+pub(super) async fn open(
+    folder: Option<PathBuf>,
+    commands: mpsc::Sender<Command>,
+) -> Result<(Option<Root>, Option<FolderWatch>), Fault> {
     let Some(folder) = folder else { return Ok((None, None)) };
-    let root = Root::open(&folder).map_err(|error| Fault::not_found(format!("the plugin folder {}: {error}", folder.display())))?;
+    let root = Root::open(&folder)
+        .map_err(|error| Fault::not_found(format!("the plugin folder {}: {error}", folder.display())))?;
     let watcher = Watcher::start(&root, Exclusions::default()).await?;
     let batches = watcher.subscribe();
     let task = tokio::spawn(gather(batches, commands.downgrade()));
@@ -85,7 +89,11 @@ impl Supervisor {
         let Some(root) = &self.folder else { return Vec::new() };
         let listing = root.list(&RelativePath::root(), ListOptions::default()).await;
         let entries = listing.map(|listing| listing.entries).unwrap_or_default();
-        entries.into_iter().filter(|entry| entry.kind == Kind::Directory).map(|entry| entry.path.as_str().to_owned()).collect()
+        entries
+            .into_iter()
+            .filter(|entry| entry.kind == Kind::Directory)
+            .map(|entry| entry.path.as_str().to_owned())
+            .collect()
     }
 
     /// A package from a source that no plugin has yet, or a newer one for a plugin that is there.
@@ -98,12 +106,16 @@ impl Supervisor {
         let taken = match (&plugin.source, &source) {
             // A folder takes the place of what is built in, and never the reverse.
             (Source::Folder(_), Source::Bundle(_)) => return,
-            (Source::Folder(other), Source::Folder(folder)) if other != folder && self.is_there(other).await => Some(other.clone()),
+            (Source::Folder(other), Source::Folder(folder)) if other != folder && self.is_there(other).await => {
+                Some(other.clone())
+            }
             _ => None,
         };
         let unchanged = plugin.package.digest == package.digest && plugin.running.is_some();
         let result = match (taken, &source) {
-            (Some(other), Source::Folder(folder)) => Err(LoadError::NameTaken { name: name.to_string(), folder: folder.clone(), other }),
+            (Some(other), Source::Folder(folder)) => {
+                Err(LoadError::NameTaken { name: name.to_string(), folder: folder.clone(), other })
+            }
             _ if unchanged => Ok(()),
             _ => self.replace(&name, source.clone(), package).await,
         };
@@ -122,7 +134,8 @@ impl Supervisor {
 
     /// A plugin folder appeared, changed or vanished.
     pub(super) async fn folder_changed(&mut self, folder: &str) {
-        let owner = self.plugins.iter().find(|(_, plugin)| plugin.source.is_folder(folder)).map(|(name, _)| name.clone());
+        let owner =
+            self.plugins.iter().find(|(_, plugin)| plugin.source.is_folder(folder)).map(|(name, _)| name.clone());
         if !self.is_there(folder).await {
             if let Some(name) = owner {
                 self.folder_gone(&name).await;
@@ -145,7 +158,10 @@ impl Supervisor {
 
     /// The files of a plugin are gone: what is built in comes back, else the plugin goes.
     async fn folder_gone(&mut self, name: &PluginName) {
-        let bundle = self.bundles.iter().find(|bundle| Manifest::parse(bundle.manifest).is_ok_and(|manifest| manifest.name == *name));
+        let bundle = self
+            .bundles
+            .iter()
+            .find(|bundle| Manifest::parse(bundle.manifest).is_ok_and(|manifest| manifest.name == *name));
         let Some(source) = bundle.copied().map(Source::Bundle) else {
             self.unload(name, State::Disabled, "its folder was removed").await;
             return;
