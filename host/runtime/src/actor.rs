@@ -209,7 +209,7 @@ impl Work<'_> {
                     }
                 }
                 Message::Event(event) => {
-                    let Some(on_event) = exports.on_event.clone() else { return };
+                    let Some(on_event) = exports.on_event else { return };
                     inside.enter(id, entry(Answer::Nobody));
                     let topic = event.topic.clone();
                     let result = on_event.call_concurrent(accessor, (event,)).await;

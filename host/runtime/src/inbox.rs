@@ -203,7 +203,7 @@ impl Task {
                 });
             }
             Delivery::Gap { .. } => {
-                self.slot.log("warn", "events were lost: the log moved on before this plugin read them")
+                self.slot.log("warn", "events were lost: the log moved on before this plugin read them");
             }
             _ => {}
         }

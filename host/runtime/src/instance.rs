@@ -220,7 +220,7 @@ impl Instance {
 
     /// Gives the state of the former generation to this one.
     pub async fn restore(&mut self, snapshot: Snapshot) -> Result<(), LoadError> {
-        let Some(restore) = self.exports.clone().restore.clone() else { return Ok(()) };
+        let Some(restore) = self.exports.restore else { return Ok(()) };
         let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
         let call = restore.call_async(&mut self.store, (snapshot,));
         finish("restore its state", limit, call).await
@@ -228,14 +228,14 @@ impl Instance {
 
     /// Calls `lifecycle.start`.
     pub async fn start(&mut self) -> Result<(), LoadError> {
-        let Some(start) = self.exports.clone().start.clone() else { return Ok(()) };
+        let Some(start) = self.exports.start else { return Ok(()) };
         let limit = self.store.data().package.manifest.limits.deadline;
         finish("start", limit, start.call_async(&mut self.store, ())).await
     }
 
     /// Calls `state.save`; none when the plugin has no state. An error leaves the instance usable unless it trapped.
     pub async fn save(&mut self) -> Result<Option<Snapshot>, LoadError> {
-        let Some(save) = self.exports.clone().save.clone() else { return Ok(None) };
+        let Some(save) = self.exports.save else { return Ok(None) };
         let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
         match tokio::time::timeout(limit, save.call_async(&mut self.store, ())).await {
             Err(_) => Err(LoadError::Slow { step: "save its state", limit }),
@@ -247,7 +247,7 @@ impl Instance {
 
     /// Calls `lifecycle.stop`; whatever comes of it, the instance is dropped afterwards.
     pub async fn stop(&mut self) {
-        let Some(stop) = self.exports.clone().stop.clone() else { return };
+        let Some(stop) = self.exports.stop else { return };
         let done = tokio::time::timeout(Duration::from_secs(2), stop.call_async(&mut self.store, ())).await;
         if !matches!(done, Ok(Ok(()))) {
             tracing::warn!(plugin = %self.store.data().slot.name, "stop did not end well; the instance is dropped");

@@ -159,8 +159,8 @@ impl Manifest {
     }
 }
 
-fn wrong(key: &str, reason: impl ToString) -> ManifestError {
-    ManifestError::Value { key: key.to_owned(), reason: reason.to_string() }
+fn wrong(key: &str, reason: impl Into<String>) -> ManifestError {
+    ManifestError::Value { key: key.to_owned(), reason: reason.into() }
 }
 
 fn value<T, E: ToString>(key: &str, result: Result<T, E>) -> Result<T, ManifestError> {

@@ -43,8 +43,8 @@ const HOST_WIT: &[(&str, &str)] = &[
 /// Why a plugin, or a new generation of it, does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("cannot read {path}: {}", .source.message)]
-    Read { path: String, source: Fault },
+    #[error("cannot read {path}: {reason}")]
+    Read { path: String, reason: String },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error("{path}: {source}")]
@@ -145,7 +145,7 @@ impl Files {
 }
 
 async fn read(root: &Root, path: &str) -> Result<Vec<u8>, LoadError> {
-    let fail = |error: FilesError| LoadError::Read { path: path.to_owned(), source: error.into() };
+    let fail = |error: FilesError| LoadError::Read { path: path.to_owned(), reason: Fault::from(error).message };
     let relative = RelativePath::parse(path).map_err(fail)?;
     Ok(root.read(&relative, None).await.map_err(fail)?.bytes.to_vec())
 }

@@ -66,7 +66,7 @@ impl Supervisor {
                 if state == State::Failed {
                     self.announce_failure(&self.source(name), Some(name), &error);
                 }
-                self.set_state(name, state, Some(error.to_string()));
+                self.set_state(name, state, Some(&error.to_string()));
                 self.refuse_waiting_calls(name);
             }
         }
@@ -166,13 +166,13 @@ impl Supervisor {
                 died.reason
             );
             self.withdraw(name);
-            self.set_state(name, State::Disabled, Some(reason));
+            self.set_state(name, State::Disabled, Some(&reason));
             self.refuse_waiting_calls(name);
         } else {
             let doublings = u32::try_from(count - 1).unwrap_or(u32::MAX).min(16);
             let pause = (BACKOFF.0 * 2u32.pow(doublings)).min(BACKOFF.1);
             self.retries.insert(tokio::time::Instant::now() + pause, name.clone());
-            self.set_state(name, State::Backoff, Some(died.reason));
+            self.set_state(name, State::Backoff, Some(&died.reason));
         }
     }
 
@@ -208,7 +208,7 @@ impl Supervisor {
             retire(running).await;
         }
         self.withdraw(name);
-        self.set_state(name, state, Some(reason.to_owned()));
+        self.set_state(name, state, Some(reason));
         self.refuse_waiting_calls(name);
     }
 
@@ -240,14 +240,14 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn set_state(&self, name: &PluginName, to: State, reason: Option<String>) {
+    pub(super) fn set_state(&self, name: &PluginName, to: State, reason: Option<&str>) {
         let Some(plugin) = self.plugins.get(name) else { return };
         let before = plugin.slot.update(|status| {
             status.state = to;
-            status.reason.clone_from(&reason);
+            status.reason = reason.map(str::to_owned);
         });
-        if before.state != to || before.reason != reason {
-            self.announce(name, before.state, to, reason.as_deref());
+        if before.state != to || before.reason.as_deref() != reason {
+            self.announce(name, before.state, to, reason);
         }
     }
 

@@ -1,0 +1,26 @@
+//! Figures and how they are printed.
+
+use std::time::Duration;
+
+#[derive(Default)]
+pub struct Samples(Vec<Duration>);
+
+impl Samples {
+    pub fn push(&mut self, sample: Duration) {
+        self.0.push(sample);
+    }
+
+    /// The sample below which this part of all lies; 1.0 is the largest.
+    pub fn quantile(&self, part: f64) -> Duration {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let index = ((sorted.len() as f64 - 1.0) * part).round() as usize;
+        sorted.get(index).copied().unwrap_or_default()
+    }
+}
+
+/// One row of the table.
+pub fn line(what: &str, figure: Duration, against: &str, limit: Duration) {
+    let ratio = figure.as_secs_f64() / limit.as_secs_f64().max(1e-9);
+    println!("| {what} | {figure:.1?} | {against}: {limit:.1?} | {ratio:.1} |");
+}
