@@ -71,6 +71,8 @@ pub struct TerminalInfo {
     pub epoch: Arc<str>,
     #[serde(flatten)]
     pub size: Size,
+    /// Output bytes so far.
+    pub offset: u64,
     pub state: TerminalState,
     #[serde(serialize_with = "as_rfc3339")]
     pub created_at: SystemTime,

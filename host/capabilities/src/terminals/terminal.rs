@@ -197,6 +197,7 @@ impl Terminal {
             pid: self.process.id(),
             epoch: Arc::clone(&self.epoch),
             size: state.output.model.size(),
+            offset: state.output.ring.end(),
             state: state.state(),
             created_at: self.created_at,
         }

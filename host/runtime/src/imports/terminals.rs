@@ -73,7 +73,7 @@ fn info(info: &TerminalInfo) -> terminals::Info {
         cols: info.size.cols,
         rows: info.size.rows,
         title: info.title.clone(),
-        offset: 0,
+        offset: info.offset,
         created_at: rfc3339(info.created_at),
         exited: match info.state {
             TerminalState::Running => None,

@@ -10,7 +10,7 @@ use midplane_sdk::{
     Error,
     host::{config, events, storage},
     json,
-    serde_json::{Value, json},
+    serde_json::{self, Value},
 };
 
 midplane_sdk::generate!({ path: ["../../../../wit/host", "wit"], world: "acme:spell/spell" });
@@ -64,7 +64,7 @@ fn keep(word: &str) -> Result<(), Error> {
         return Err(Error::quota_exceeded(format!("{LEARNED_MAX} words are learned already")));
     }
     storage::set(&format!("{LEARNED}{word}"), b"")?;
-    events::publish("spell.learned", &json!({ "word": word }).to_string())?;
+    events::publish("spell.learned", &serde_json::json!({ "word": word }).to_string())?;
     Ok(())
 }
 
@@ -76,8 +76,7 @@ fn learned() -> Result<Vec<String>, Error> {
 /// The built-in words, those of `[config] words`, and the learned ones.
 fn dictionary() -> Dictionary {
     let mut dictionary = Dictionary::built_in();
-    let config: midplane_sdk::serde_json::Value =
-        midplane_sdk::json::parse("config", &config::get()).unwrap_or_default();
+    let config: Value = json::parse("config", &config::get()).unwrap_or_default();
     dictionary.extend(config["words"].as_array().into_iter().flatten().filter_map(|word| word.as_str()));
     match learned() {
         Ok(keys) => dictionary.extend(keys.iter().filter_map(|key| key.strip_prefix(LEARNED))),
