@@ -12,3 +12,4 @@ mod reload;
 mod restart;
 mod security;
 mod terminals;
+mod values;

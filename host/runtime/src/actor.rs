@@ -14,6 +14,7 @@ use crate::{
     convert,
     instance::{Answer, Entry, Export, Exports, Guest, Inside, Instance},
     package::LoadError,
+    shapes::Values,
     slot::Message,
 };
 
@@ -201,7 +202,7 @@ impl Work<'_> {
                 }
                 Message::Typed { interface, expects, args, reply, .. } => {
                     inside.enter(id, entry(Answer::Values(reply)));
-                    let result = typed(accessor, &exports, &interface, &expects, &args).await;
+                    let result = typed(accessor, &exports, &interface, &expects, args).await;
                     if let (Some(Entry { answer: Answer::Values(reply), .. }), Some(result)) =
                         leave(&inside, id, result)
                     {
@@ -265,19 +266,20 @@ async fn typed(
     exports: &Exports,
     interface: &str,
     expects: &midplane_model::schema::Function,
-    args: &[Val],
-) -> Called<Vec<Val>> {
+    args: Values,
+) -> Called<Values> {
     let key = (interface.to_owned(), expects.name.wit.clone());
-    match exports.typed.get(&key) {
-        Some(export) if export.function.same_shape(expects) => match enter(accessor, export, args).await {
-            None => Called::Trapped,
-            Some(values) => Called::Answered(Ok(values)),
-        },
-        _ => Called::Answered(Err(Fault::new(
-            ErrorCode::UnsupportedVersion,
-            format!("{interface} no longer has {}", expects.signature()),
-        ))),
-    }
+    let Some(export) = exports.typed.get(&key).filter(|export| export.function.same_shape(expects)) else {
+        let message = format!("{interface} no longer has {}", expects.signature());
+        return Called::Answered(Err(Fault::new(ErrorCode::UnsupportedVersion, message)));
+    };
+    let results = match (args, export.shape) {
+        (Values::Dynamic(args), _) => enter(accessor, export, &args).await.map(Values::Dynamic),
+        (Values::Shaped(args), Some(shape)) => shape.enter(accessor, export.func, args).await.ok().map(Values::Shaped),
+        // Equal signatures have equal shapes.
+        (Values::Shaped(_), None) => return Called::Answered(Err(Fault::internal())),
+    };
+    results.map_or(Called::Trapped, |results| Called::Answered(Ok(results)))
 }
 
 async fn enter(accessor: &Accessor<Guest>, export: &Export, args: &[Val]) -> Option<Vec<Val>> {

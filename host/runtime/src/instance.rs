@@ -11,7 +11,7 @@ use midplane_model::{CallContext, Fault, Reply, schema::Function};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wasmtime::{
     Store, StoreLimits, StoreLimitsBuilder,
-    component::{ComponentNamedList, Func, Instance as Raw, Lift, Lower, ResourceTable, TypedFunc, Val},
+    component::{ComponentNamedList, Func, Instance as Raw, Lift, Lower, ResourceTable, TypedFunc},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -21,6 +21,7 @@ use crate::{
     inbox,
     output::Output,
     package::{LoadError, Package},
+    shapes::{self, Shape, Values},
     slot::Slot,
 };
 
@@ -76,7 +77,7 @@ pub struct Entry {
 /// Who waits for the result.
 pub enum Answer {
     Json(oneshot::Sender<Result<Reply, Fault>>),
-    Values(oneshot::Sender<Result<Vec<Val>, Fault>>),
+    Values(oneshot::Sender<Result<Values, Fault>>),
     Nobody,
 }
 
@@ -152,6 +153,8 @@ impl Inside {
 pub struct Export {
     pub func: Func,
     pub function: Arc<Function>,
+    /// How bytes get in and out quickly, where the signature has a fast path.
+    pub shape: Option<&'static dyn Shape>,
 }
 
 type Outcome = (Result<(), Error>,);
@@ -282,7 +285,7 @@ fn look_up(store: &mut Store<Guest>, raw: &Raw, package: &Package) -> Result<Exp
         for function in &interface.functions {
             let Some(index) = raw.get_export_index(&mut *store, Some(&index), &function.name.wit) else { continue };
             let Some(func) = raw.get_func(&mut *store, index) else { continue };
-            let export = Arc::new(Export { func, function: function.clone() });
+            let export = Arc::new(Export { func, function: function.clone(), shape: shapes::of(function) });
             let key = (split_id(&interface.id).0.to_owned(), function.name.wit.clone());
             exports.typed.insert(key, export);
         }

@@ -3,7 +3,7 @@
 //! The way of a call: [`slot`] is the address that outlives generations and holds the bounded mailbox; [`actor`] is the task
 //! that owns an instance and takes from the mailbox; [`convert`] lifts JSON to component values and back by the function's
 //! type; [`imports`] is what a guest may ask the host for, grants checked there; [`link`] connects a plugin's import of
-//! another plugin's interface to whichever generation serves it. [`supervisor`] is the one task that loads, reloads, restarts
+//! another plugin's interface to whichever generation serves it, [`shapes`] without touching every byte. [`supervisor`] is the one task that loads, reloads, restarts
 //! and unloads. Only this crate knows wasmtime; it knows neither connections nor envelopes.
 
 mod actor;
@@ -20,6 +20,7 @@ mod manifest;
 mod native;
 mod output;
 mod package;
+mod shapes;
 mod slot;
 mod supervisor;
 

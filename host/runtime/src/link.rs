@@ -7,12 +7,13 @@ use midplane_model::{
     CallContext, ErrorCode, Fault,
     schema::{Function, Interface, Type},
 };
-use wasmtime::component::{Linker, Val};
+use wasmtime::component::{Linker, LinkerInstance, Val};
 
 use crate::{
     host::{Host, split_id},
     instance::Guest,
     package::LoadError,
+    shapes::{self, Values},
 };
 
 /// Defines every function of an imported interface.
@@ -20,35 +21,38 @@ pub fn define(linker: &mut Linker<Guest>, interface: &Interface) -> Result<(), L
     let fail = |cause| LoadError::Link { interface: interface.id.to_string(), cause };
     let mut instance = linker.instance(&interface.id).map_err(fail)?;
     for function in &interface.functions {
-        let route = Arc::new(Route {
-            id: interface.id.clone(),
-            base: split_id(&interface.id).0.into(),
-            function: function.clone(),
-        });
-        let name = function.name.wit.to_string();
-        let defined = if function.is_async {
-            instance.func_new_concurrent(&name, move |accessor, _, args, results| {
-                let route = route.clone();
-                Box::pin(async move {
-                    let (host, context) = accessor.with(|mut access| {
-                        let guest = access.get();
-                        (guest.host.clone(), guest.outgoing())
-                    });
-                    route.call(&host, &context, args, results).await
-                })
-            })
-        } else {
-            instance.func_new_async(&name, move |store, _, args, results| {
-                let route = route.clone();
-                Box::new(async move {
-                    let (host, context) = (store.data().host.clone(), store.data().outgoing());
-                    route.call(&host, &context, args, results).await
-                })
-            })
+        let base = split_id(&interface.id).0.into();
+        let route = Arc::new(Route { id: interface.id.clone(), base, function: function.clone() });
+        let defined = match shapes::of(function) {
+            Some(shape) => shape.define(&mut instance, route),
+            None => define_dynamic(&mut instance, route),
         };
         defined.map_err(fail)?;
     }
     Ok(())
+}
+
+fn define_dynamic(instance: &mut LinkerInstance<'_, Guest>, route: Arc<Route>) -> wasmtime::Result<()> {
+    let name = route.function.name.wit.to_string();
+    if route.function.is_async {
+        return instance.func_new_concurrent(&name, move |accessor, _, args, results| {
+            let route = route.clone();
+            Box::pin(async move {
+                let (host, context) = accessor.with(|mut access| {
+                    let guest = access.get();
+                    (guest.host.clone(), guest.outgoing())
+                });
+                route.call_dynamic(&host, &context, args, results).await
+            })
+        });
+    }
+    instance.func_new_async(&name, move |store, _, args, results| {
+        let route = route.clone();
+        Box::new(async move {
+            let (host, context) = (store.data().host.clone(), store.data().outgoing());
+            route.call_dynamic(&host, &context, args, results).await
+        })
+    })
 }
 
 /// Compares what a component imports with what is offered.
@@ -75,34 +79,37 @@ pub fn check(host: &Host, wanted: &Interface) -> Result<(), Option<String>> {
 }
 
 /// One imported function.
-struct Route {
+pub struct Route {
     id: Arc<str>,
     /// Without version.
     base: Arc<str>,
-    function: Arc<Function>,
+    pub function: Arc<Function>,
 }
 
 impl Route {
-    async fn call(
+    /// Calls whichever generation serves the interface now.
+    pub async fn call(&self, host: &Host, context: &CallContext, args: Values) -> Result<Values, Fault> {
+        match host.offers.find(&self.id) {
+            Some(offer) => offer.slot.call_typed(self.base.clone(), self.function.clone(), args, context).await,
+            None => Err(Fault::new(ErrorCode::PluginUnavailable, format!("no running plugin serves {}", self.id))),
+        }
+    }
+
+    async fn call_dynamic(
         &self,
         host: &Host,
         context: &CallContext,
         args: &[Val],
         results: &mut [Val],
     ) -> wasmtime::Result<()> {
-        let answer = match host.offers.find(&self.id) {
-            Some(offer) => {
-                offer.slot.call_typed(self.base.clone(), self.function.clone(), args.to_vec(), context).await
-            }
-            None => Err(Fault::new(ErrorCode::PluginUnavailable, format!("no running plugin serves {}", self.id))),
-        };
-        match answer {
-            Ok(values) => {
+        match self.call(host, context, Values::Dynamic(args.to_vec())).await {
+            Ok(Values::Dynamic(values)) => {
                 for (result, value) in results.iter_mut().zip(values) {
                     *result = value;
                 }
                 Ok(())
             }
+            Ok(Values::Shaped(_)) => Err(wasmtime::Error::msg("results of another shape")),
             Err(fault) => match (results, self.error_value(&fault)) {
                 ([result], Some(value)) => {
                     *result = value;

@@ -14,9 +14,8 @@ use midplane_model::{
 use midplane_router::{Method, Service};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use wasmtime::component::Val;
 
-use crate::bindings::Event;
+use crate::{bindings::Event, shapes::Values};
 
 /// Where a plugin is in its life (contract, section 10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +56,9 @@ pub enum Message {
     Typed {
         interface: Arc<str>,
         expects: Arc<Function>,
-        args: Vec<Val>,
+        args: Values,
         context: CallContext,
-        reply: oneshot::Sender<Result<Vec<Val>, Fault>>,
+        reply: oneshot::Sender<Result<Values, Fault>>,
     },
     /// For the `subscriber` export. No reply.
     Event(Event),
@@ -152,9 +151,9 @@ impl Slot {
         &self,
         interface: Arc<str>,
         expects: Arc<Function>,
-        args: Vec<Val>,
+        args: Values,
         context: &CallContext,
-    ) -> Result<Vec<Val>, Fault> {
+    ) -> Result<Values, Fault> {
         self.ask(context, |context, reply| Message::Typed { interface, expects, args, context, reply }).await
     }
 

@@ -58,7 +58,8 @@ pub(super) struct AttachmentState {
 struct Told {
     size: Size,
     title: String,
-    drives: bool,
+    /// `None` where it asked to drive and has not been told whether it does.
+    drives: Option<bool>,
 }
 
 /// Input of one attachment, exactly once: bytes are numbered by their sender.
@@ -110,7 +111,11 @@ impl AttachmentState {
             last_flush: None,
             ready: VecDeque::new(),
             notices: VecDeque::new(),
-            told: Told { size: output.model.size(), title: String::new(), drives: false },
+            told: Told {
+                size: output.model.size(),
+                title: String::new(),
+                drives: (start.role == Role::View).then_some(false),
+            },
             input: InputLineage::default(),
         };
         match resume.filter(|&offset| output.continues_from(offset)) {
@@ -176,8 +181,8 @@ impl AttachmentState {
             title.clone_into(&mut self.told.title);
             facts.insert("title".into(), title.into());
         }
-        if self.told.drives != drives {
-            self.told.drives = drives;
+        if self.told.drives != Some(drives) {
+            self.told.drives = Some(drives);
             facts.insert("driver".into(), drives.into());
         }
         (!facts.is_empty()).then_some(Value::Object(facts))

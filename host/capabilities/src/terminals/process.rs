@@ -56,14 +56,16 @@ impl Process {
         }
         let foreground = pty.and_then(|pty| rustix::termios::tcgetpgrp(pty).ok()).unwrap_or(self.pid);
         let shell = (audience == Audience::Everybody && foreground != self.pid).then_some(self.pid);
+        // All are tried: a foreground job of another user must not protect the shell.
+        let mut result = Ok(true);
         for group in [Some(foreground), shell].into_iter().flatten() {
             match kill_process_group(group, signal) {
                 // The group has just ended.
                 Ok(()) | Err(Errno::SRCH) => {}
-                Err(error) => return Err(error),
+                Err(error) => result = Err(error),
             }
         }
-        Ok(true)
+        result
     }
 
     /// Blocks until the program has exited, then reaps it. If `sweeps` says so at that moment, the rest of its session

@@ -69,7 +69,7 @@ async fn a_large_paste_arrives_whole() {
 async fn input_that_nobody_reads_is_refused_and_continues_later() {
     let bench = Bench::new();
     let id =
-        bench.run("stty raw -echo; echo ready; trap 'exec cat >/dev/null' USR1; while :; do sleep 0.01; done").await;
+        bench.run("stty raw -echo; trap 'exec cat >/dev/null' USR1; echo ready; while :; do sleep 0.01; done").await;
     let mut client = bench.attach(&id, Role::Drive);
     client.until_sees("ready").await;
     let (chunk, mut sent) = (vec![b'x'; 60_000], 0);
