@@ -12,7 +12,7 @@ use midplane_capabilities::{
 };
 use midplane_router::Router;
 use midplane_runtime::{Engine, Host, HostParts, Plugins, PluginsConfig};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{bundles::BUNDLES, data::DataDir};
 
@@ -60,7 +60,8 @@ pub async fn assemble(directory: PathBuf, data: &DataDir, plugin_folder: PathBuf
 fn terminals(root: PathBuf) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
     let (events, receiver) = mpsc::channel(TERMINAL_EVENTS_MAX);
     let observer = move |event| {
-        if events.try_send(event).is_err() {
+        // When the plugins have ended, the terminals that end after them are nobody's news.
+        if let Err(TrySendError::Full(_)) = events.try_send(event) {
             tracing::warn!("news of a terminal was dropped: the plugins are too slow");
         }
     };
