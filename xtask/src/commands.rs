@@ -26,12 +26,17 @@ pub fn guests(repo: &Repo) -> Result<()> {
 
 pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
     plugins(repo)?;
-    step("host", || quiet(host_cargo(repo).args(["build", "--package", "midplane"]), RUSTUP_REMEDY))?;
+    program(repo)?;
     let split = arguments.iter().position(|argument| *argument == "--").unwrap_or(arguments.len());
     let (folder, rest) = arguments.split_at(split);
     let mut program = Command::new(repo.program("debug", "midplane"));
     program.arg("serve").args(folder).args(rest.iter().skip(1));
     replace_with(program)
+}
+
+/// The program itself. `cargo test` does not build it, because the journeys run it as a user would, from outside.
+fn program(repo: &Repo) -> Result<()> {
+    step("host", || quiet(host_cargo(repo).args(["build", "--package", "midplane"]), RUSTUP_REMEDY))
 }
 
 pub fn build(repo: &Repo) -> Result<()> {
@@ -61,6 +66,7 @@ pub fn test(repo: &Repo) -> Result<()> {
             quiet(cargo(&folder).args(["test", "--workspace", "--target-dir"]).arg(build), RUSTUP_REMEDY)
         })?;
     }
+    program(repo)?;
     shown(host_cargo(repo).args(["test", "--workspace"]))
 }
 
@@ -68,6 +74,7 @@ pub fn test(repo: &Repo) -> Result<()> {
 pub fn test_only(repo: &Repo, filter: &[&str]) -> Result<()> {
     plugins(repo)?;
     guests(repo)?;
+    program(repo)?;
     shown(host_cargo(repo).args(["test", "--workspace"]).args(filter))
 }
 
