@@ -36,7 +36,7 @@ pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
 
 /// The program itself. `cargo test` does not build it, because the journeys run it as a user would, from outside.
 fn program(repo: &Repo) -> Result<()> {
-    step("host", || quiet(host_cargo(repo).args(["build", "--package", "midplane"]), RUSTUP_REMEDY))
+    step("host", || quiet(host_cargo(repo).args(["build", "--package", "midplane"]), RUSTUP_REMEDY)).map(drop)
 }
 
 pub fn build(repo: &Repo) -> Result<()> {
