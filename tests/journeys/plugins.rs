@@ -59,8 +59,11 @@ async fn a_typed_import_survives_the_swap_of_what_it_imports() -> Result<()> {
     );
 
     client.call("plugin.disable", json!({ "name": "spell" })).await?;
-    let (_, error) = client.fault("proof.reader.count_mistakes", json!({ "text": "x" })).await?;
-    assert!(error["message"].as_str().is_some_and(|message| message.contains("acme:spell/checker")), "{error}");
+    // `check` returns no result that could carry an error, so the call that needs it fails, by name.
+    let (code, error) = client.fault("proof.reader.count_mistakes", json!({ "text": "x" })).await?;
+    assert_eq!(code, "plugin_failed");
+    let trap = error["data"]["details"]["trap"].as_str().unwrap_or_default();
+    assert!(trap.contains("acme:spell/checker"), "{error}");
     client.call("plugin.enable", json!({ "name": "spell" })).await?;
     assert_eq!(client.call("proof.reader.count_mistakes", json!({ "text": "two wrogn wrods wrogn" })).await?, count);
     Ok(())
