@@ -89,7 +89,12 @@ pub fn ci(repo: &Repo) -> Result<()> {
     for (folder, build) in guest_workspaces(repo) {
         shown(cargo(&folder).args(strict).arg("--target-dir").arg(build).args(["--", "-D", "warnings"]))?;
     }
-    shown(host_cargo(repo).env("RUSTDOCFLAGS", "-Dwarnings").args(["doc", "--workspace", "--no-deps"]))
+    shown(host_cargo(repo).env("RUSTDOCFLAGS", "-Dwarnings").args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]))
 }
 
 /// Every Cargo workspace beside the host's, with the folder it is built in.
