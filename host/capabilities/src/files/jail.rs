@@ -2,7 +2,7 @@
 //!
 //! Opening for reading uses `openat2` with `RESOLVE_BENEATH`, where the kernel has it and lets us; a change of the tree
 //! during the resolution cannot trick it. Elsewhere, and for changes (which must know the real directory and name that
-//! they work on), [`walk`](super::walk) goes component by component. Links that are absolute count as leaving the root,
+//! they work on), [`walk`] goes component by component. Links that are absolute count as leaving the root,
 //! wherever they point: that is the rule of `RESOLVE_BENEATH`.
 
 use std::{

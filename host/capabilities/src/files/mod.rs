@@ -1,7 +1,7 @@
 //! Files below one root: looking, reading, atomic writing, in a jail that the kernel enforces.
 //!
 //! [`Root`] is the handle; every path is a [`RelativePath`]. What a path may reach is decided in [`jail`] and [`walk`], how
-//! bytes get to a file in [`write`], [`replace`] and [`overwrite`], who may write when in [`turns`]. Own changes are noted
+//! bytes get to a file in [`mod@write`], [`replace`] and [`overwrite`], who may write when in [`turns`]. Own changes are noted
 //! in [`own_writes`] for the [`watch`](crate::watch) module. Knows nothing of grants, requests or JSON: whoever holds a
 //! `Root` may use all of it.
 
