@@ -59,7 +59,7 @@ async fn a_typed_import_survives_the_swap_of_what_it_imports() -> Result<()> {
     );
 
     client.call("plugin.disable", json!({ "name": "spell" })).await?;
-    // `check` returns no result that could carry an error, so the call that needs it fails, by name.
+    // The error type of `check` has no case for a fault of the host, so the call that needs it fails, by name.
     let (code, error) = client.fault("proof.reader.count_mistakes", json!({ "text": "x" })).await?;
     assert_eq!(code, "plugin_failed");
     let trap = error["data"]["details"]["trap"].as_str().unwrap_or_default();
