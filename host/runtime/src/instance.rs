@@ -273,11 +273,11 @@ async fn finish(
 
 fn look_up(store: &mut Store<Guest>, raw: &Raw, package: &Package) -> Result<Exports, LoadError> {
     let mut exports = Exports {
-        start: typed(store, raw, "midplane:host/lifecycle@0.1.0", "start")?,
-        stop: typed(store, raw, "midplane:host/lifecycle@0.1.0", "stop")?,
-        on_event: typed(store, raw, "midplane:host/subscriber@0.1.0", "on-event")?,
-        save: typed(store, raw, "midplane:host/state@0.1.0", "save")?,
-        restore: typed(store, raw, "midplane:host/state@0.1.0", "restore")?,
+        start: typed(store, raw, "midplane:host/lifecycle@0.2.0", "start")?,
+        stop: typed(store, raw, "midplane:host/lifecycle@0.2.0", "stop")?,
+        on_event: typed(store, raw, "midplane:host/subscriber@0.2.0", "on-event")?,
+        save: typed(store, raw, "midplane:host/state@0.2.0", "save")?,
+        restore: typed(store, raw, "midplane:host/state@0.2.0", "restore")?,
         ..Exports::default()
     };
     for interface in &package.services {

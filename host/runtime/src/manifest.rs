@@ -10,7 +10,7 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 /// The contract this host serves.
-pub const CONTRACT: Version = Version::new(0, 1, 0);
+pub const CONTRACT: Version = Version::new(0, 2, 0);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -249,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_contract_that_is_too_new_is_refused_with_both_versions() {
-        let error = Manifest::parse(&GOOD.replace("^0.1", "^0.9")).unwrap_err().to_string();
-        assert!(error.contains("^0.9") && error.contains("0.1.0"), "{error}");
+        let error = Manifest::parse(&GOOD.replace("^0.2", "^0.9")).unwrap_err().to_string();
+        assert!(error.contains("^0.9") && error.contains("0.2.0"), "{error}");
     }
 
     #[test]

@@ -197,7 +197,7 @@ fn needs(imports: Vec<Interface>) -> Result<Vec<Interface>, LoadError> {
     for interface in imports {
         if let Some(rest) = interface.id.strip_prefix(HOST_PREFIX) {
             let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
-            let served = HOST_IMPORTS.contains(&name) && version.starts_with("0.1.");
+            let served = HOST_IMPORTS.contains(&name) && version.starts_with("0.2.");
             if !served {
                 return Err(LoadError::UnknownImport { interface: interface.id.to_string() });
             }

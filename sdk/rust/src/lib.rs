@@ -18,7 +18,7 @@
 //! }
 //!
 //! world spell {
-//!   include midplane:host/imports@0.1.0;
+//!   include midplane:host/imports@0.2.0;
 //!   export checker;
 //! }
 //! ```
@@ -41,9 +41,9 @@
 //! `examples/spell` and `examples/proof` are this, complete, and `proof` imports what `spell` exports.
 //!
 //! # Start, events and reloads
-//! What the host should tell a plugin is said in its world, and nowhere else: `export midplane:host/lifecycle@0.1.0;`
-//! (`start`, `stop`, `health`), `export midplane:host/subscriber@0.1.0;` (`on-event`), `export
-//! midplane:host/state@0.1.0;` (`save`, `restore`). Each gives a trait `exports::midplane::host::…::Guest` to implement.
+//! What the host should tell a plugin is said in its world, and nowhere else: `export midplane:host/lifecycle@0.2.0;`
+//! (`start`, `stop`, `health`), `export midplane:host/subscriber@0.2.0;` (`on-event`), `export
+//! midplane:host/state@0.2.0;` (`save`, `restore`). Each gives a trait `exports::midplane::host::…::Guest` to implement.
 
 pub mod error;
 pub mod json;
@@ -64,7 +64,7 @@ pub use {serde, serde_json};
 /// Bindings of a plugin's own world: `generate!({ path: "wit", world: "spell" })`.
 ///
 /// `path` is a folder relative to the crate, or a list of folders in the order of their dependencies; other options of
-/// `wit_bindgen::generate!` may follow. The world must `include midplane:host/imports@0.1.0`; those interfaces are not
+/// `wit_bindgen::generate!` may follow. The world must `include midplane:host/imports@0.2.0`; those interfaces are not
 /// generated again but taken from [`host`](crate::host), so that an [`Error`](crate::Error) is one type everywhere.
 #[macro_export]
 macro_rules! generate {
@@ -75,17 +75,17 @@ macro_rules! generate {
             runtime_path: "midplane_sdk::wit_bindgen::rt",
             bitflags_path: "midplane_sdk::wit_bindgen::rt::bitflags",
             with: {
-                "midplane:host/types@0.1.0": ::midplane_sdk::host::types,
-                "midplane:host/context@0.1.0": ::midplane_sdk::host::context,
-                "midplane:host/events@0.1.0": ::midplane_sdk::host::events,
-                "midplane:host/services@0.1.0": ::midplane_sdk::host::services,
-                "midplane:host/storage@0.1.0": ::midplane_sdk::host::storage,
-                "midplane:host/config@0.1.0": ::midplane_sdk::host::config,
-                "midplane:host/log@0.1.0": ::midplane_sdk::host::log,
-                "midplane:host/timers@0.1.0": ::midplane_sdk::host::timers,
-                "midplane:host/files@0.1.0": ::midplane_sdk::host::files,
-                "midplane:host/watch@0.1.0": ::midplane_sdk::host::watch,
-                "midplane:host/terminals@0.1.0": ::midplane_sdk::host::terminals,
+                "midplane:host/types@0.2.0": ::midplane_sdk::host::types,
+                "midplane:host/context@0.2.0": ::midplane_sdk::host::context,
+                "midplane:host/events@0.2.0": ::midplane_sdk::host::events,
+                "midplane:host/services@0.2.0": ::midplane_sdk::host::services,
+                "midplane:host/storage@0.2.0": ::midplane_sdk::host::storage,
+                "midplane:host/config@0.2.0": ::midplane_sdk::host::config,
+                "midplane:host/log@0.2.0": ::midplane_sdk::host::log,
+                "midplane:host/timers@0.2.0": ::midplane_sdk::host::timers,
+                "midplane:host/files@0.2.0": ::midplane_sdk::host::files,
+                "midplane:host/watch@0.2.0": ::midplane_sdk::host::watch,
+                "midplane:host/terminals@0.2.0": ::midplane_sdk::host::terminals,
             },
         });
     };

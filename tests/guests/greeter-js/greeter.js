@@ -1,8 +1,8 @@
 // Greets, in JavaScript. QuickJS has no Web APIs, so bytes of the storage are made by hand; the count is ASCII.
 
-import { get, set } from 'midplane:host/storage@0.1.0';
-import { publish } from 'midplane:host/events@0.1.0';
-import { write } from 'midplane:host/log@0.1.0';
+import { get, set } from 'midplane:host/storage@0.2.0';
+import { publish } from 'midplane:host/events@0.2.0';
+import { write } from 'midplane:host/log@0.2.0';
 
 const KEY = 'greetings';
 
