@@ -236,7 +236,7 @@ impl Grants {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "[plugin]\nname = \"spell\"\nversion = \"1.2.0\"\ncomponent = \"spell.wasm\"\nhost = \"^0.1\"\n";
+    const GOOD: &str = "[plugin]\nname = \"spell\"\nversion = \"1.2.0\"\ncomponent = \"spell.wasm\"\nhost = \"^0.2\"\n";
 
     #[test]
     fn an_unknown_key_is_named() {
