@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli;
+mod contract;
 mod events;
 mod files;
 mod languages;

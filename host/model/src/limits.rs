@@ -101,6 +101,10 @@ pub const STORAGE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const STORAGE_KEY_BYTES_MAX: usize = 1024;
 /// Log lines kept per plugin.
 pub const PLUGIN_LOG_LINES_MAX: usize = 1000;
+/// Message and fields of one log line of a plugin; the rest is cut.
+pub const PLUGIN_LOG_LINE_BYTES_MAX: usize = 8 * 1024;
+/// Fields of one log line of a plugin; the rest is left out.
+pub const PLUGIN_LOG_FIELDS_MAX: usize = 16;
 /// Bytes of writes that wait for the storage writer; further writers wait.
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Writes that share one durable commit.

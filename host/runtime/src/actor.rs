@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::{Accessor, Val};
 
 use crate::{
-    bindings::Snapshot,
+    bindings::{Ending, Occasion, Reason, Snapshot},
     convert,
     instance::{Answer, Entry, Export, Exports, Guest, Inside, Instance},
     package::LoadError,
@@ -27,13 +27,13 @@ pub type Mailbox = mpsc::Receiver<Message>;
 /// [`Control::HandOver`] back.
 pub enum Control {
     /// Restore and start; before the first `Serve`.
-    Start { snapshot: Option<Snapshot>, done: oneshot::Sender<Result<(), LoadError>> },
+    Start { reason: Reason, generation: u64, snapshot: Option<Snapshot>, done: oneshot::Sender<Result<(), LoadError>> },
     /// Take work from this mailbox.
     Serve(Mailbox),
     /// Give the mailbox back: with `save` when nothing is inside any more, together with the state; else at once.
     HandOver { save: bool, done: oneshot::Sender<Result<HandedOver, LoadError>> },
     /// Finish what is inside, stop and end.
-    Stop { done: oneshot::Sender<()> },
+    Stop { ending: Ending, done: oneshot::Sender<()> },
 }
 
 pub struct HandedOver {
@@ -57,8 +57,8 @@ pub async fn run(mut instance: Instance, mut control: mpsc::Receiver<Control>) -
             None => control.recv().await?,
         };
         match order {
-            Control::Start { snapshot, done } => {
-                let started = start(&mut instance, snapshot).await;
+            Control::Start { reason, generation, snapshot, done } => {
+                let started = start(&mut instance, reason, generation, snapshot).await;
                 let failed = started.is_err();
                 // The supervisor gave up waiting: it drops this instance anyway.
                 _ = done.send(started);
@@ -93,8 +93,8 @@ pub async fn run(mut instance: Instance, mut control: mpsc::Receiver<Control>) -
                     }
                 }
             }
-            Control::Stop { done } => {
-                instance.stop().await;
+            Control::Stop { ending, done } => {
+                instance.stop(ending).await;
                 _ = done.send(());
                 return None;
             }
@@ -102,11 +102,17 @@ pub async fn run(mut instance: Instance, mut control: mpsc::Receiver<Control>) -
     }
 }
 
-async fn start(instance: &mut Instance, snapshot: Option<Snapshot>) -> Result<(), LoadError> {
-    if let Some(snapshot) = snapshot {
-        instance.restore(snapshot).await?;
-    }
-    instance.start().await
+async fn start(
+    instance: &mut Instance,
+    reason: Reason,
+    generation: u64,
+    snapshot: Option<Snapshot>,
+) -> Result<(), LoadError> {
+    let restored = match snapshot {
+        Some(snapshot) => instance.restore(snapshot).await?,
+        None => false,
+    };
+    instance.start(Occasion { reason, restored, generation }).await
 }
 
 fn die(inside: &Inside, mailbox: Option<Mailbox>, reason: String) -> Died {

@@ -7,7 +7,11 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-pub use exports::midplane::host::{state::Snapshot, subscriber::Event};
+pub use exports::midplane::host::{
+    lifecycle::{Ending, Occasion, Reason},
+    state::Snapshot,
+    subscriber::{Event, Origin},
+};
 pub use midplane::host as imports;
 pub use midplane::host::types::Error;
 

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bindings::Event,
+    bindings::{Event, Origin},
     host::Host,
     slot::{Message, Slot},
 };
@@ -199,7 +199,7 @@ impl Task {
                     topic: event.topic.to_string(),
                     time: rfc3339(event.time),
                     payload: event.payload.get().to_owned(),
-                    plugin: event.origin.plugin.as_deref().map(str::to_owned),
+                    origin: origin(&event.origin),
                 });
             }
             Delivery::Gap { .. } => {
@@ -245,6 +245,11 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
+fn origin(origin: &midplane_model::Origin) -> Origin {
+    let text = |part: &Option<Arc<str>>| part.as_deref().map(str::to_owned);
+    Origin { principal: text(&origin.principal), plugin: text(&origin.plugin), request_id: text(&origin.request_id) }
+}
+
 fn direct(topic: &str, payload: &serde_json::Value) -> Event {
     event(topic, payload.to_string())
 }
@@ -257,7 +262,7 @@ fn event(topic: &str, payload: String) -> Event {
         topic: topic.to_owned(),
         time: rfc3339(SystemTime::now()),
         payload,
-        plugin: None,
+        origin: Origin { principal: None, plugin: None, request_id: None },
     }
 }
 

@@ -16,9 +16,10 @@ use wasmtime::{
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
-    bindings::{Error, Event, Snapshot},
+    bindings::{Ending, Error, Event, Occasion, Snapshot},
     host::{Host, split_id},
     inbox,
+    log_line::LogLine,
     output::Output,
     package::{LoadError, Package},
     shapes::{self, Shape, Values},
@@ -166,8 +167,8 @@ pub struct Exports {
     pub methods: HashMap<Arc<str>, Arc<Export>>,
     /// By interface (without version) and function.
     pub typed: HashMap<(String, Arc<str>), Arc<Export>>,
-    pub start: Option<TypedFunc<(), Outcome>>,
-    pub stop: Option<TypedFunc<(), ()>>,
+    pub start: Option<TypedFunc<(Occasion,), Outcome>>,
+    pub stop: Option<TypedFunc<(Ending,), ()>>,
     pub on_event: Option<TypedFunc<(Event,), Outcome>>,
     pub save: Option<TypedFunc<(), (Result<Snapshot, Error>,)>>,
     pub restore: Option<TypedFunc<(Snapshot,), Outcome>>,
@@ -221,24 +222,27 @@ impl Instance {
         Ok(Self { store, exports, inside })
     }
 
-    /// Gives the state of the former generation to this one.
-    pub async fn restore(&mut self, snapshot: Snapshot) -> Result<(), LoadError> {
-        let Some(restore) = self.exports.restore else { return Ok(()) };
+    /// Gives the state of the former generation to this one. Whether there was anybody to take it.
+    pub async fn restore(&mut self, snapshot: Snapshot) -> Result<bool, LoadError> {
+        let Some(restore) = self.exports.restore else { return Ok(false) };
+        let _own = self.own_work();
         let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
         let call = restore.call_async(&mut self.store, (snapshot,));
-        finish("restore its state", limit, call).await
+        finish("restore its state", limit, call).await.map(|()| true)
     }
 
     /// Calls `lifecycle.start`.
-    pub async fn start(&mut self) -> Result<(), LoadError> {
+    pub async fn start(&mut self, occasion: Occasion) -> Result<(), LoadError> {
         let Some(start) = self.exports.start else { return Ok(()) };
+        let _own = self.own_work();
         let limit = self.store.data().package.manifest.limits.deadline;
-        finish("start", limit, start.call_async(&mut self.store, ())).await
+        finish("start", limit, start.call_async(&mut self.store, (occasion,))).await
     }
 
     /// Calls `state.save`; none when the plugin has no state. An error leaves the instance usable unless it trapped.
     pub async fn save(&mut self) -> Result<Option<Snapshot>, LoadError> {
         let Some(save) = self.exports.save else { return Ok(None) };
+        let _own = self.own_work();
         let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
         match tokio::time::timeout(limit, save.call_async(&mut self.store, ())).await {
             Err(_) => Err(LoadError::Slow { step: "save its state", limit }),
@@ -249,12 +253,33 @@ impl Instance {
     }
 
     /// Calls `lifecycle.stop`; whatever comes of it, the instance is dropped afterwards.
-    pub async fn stop(&mut self) {
+    pub async fn stop(&mut self, ending: Ending) {
         let Some(stop) = self.exports.stop else { return };
-        let done = tokio::time::timeout(Duration::from_secs(2), stop.call_async(&mut self.store, ())).await;
+        let _own = self.own_work();
+        let done = tokio::time::timeout(Duration::from_secs(2), stop.call_async(&mut self.store, (ending,))).await;
         if !matches!(done, Ok(Ok(()))) {
             tracing::warn!(plugin = %self.store.data().slot.name, "stop did not end well; the instance is dropped");
         }
+    }
+}
+
+/// While it lives, what the guest does is done under one id of the plugin's own.
+struct OwnWork(Inside);
+
+/// Calls are counted from 1.
+const OWN_WORK: u64 = 0;
+
+impl Instance {
+    fn own_work(&self) -> OwnWork {
+        let context = self.store.data().slot.own_context();
+        self.inside.enter(OWN_WORK, Entry { context, called: false, answer: Answer::Nobody });
+        OwnWork(self.inside.clone())
+    }
+}
+
+impl Drop for OwnWork {
+    fn drop(&mut self) {
+        self.0.leave(OWN_WORK);
     }
 }
 
@@ -336,7 +361,7 @@ impl Default for LogBudget {
 }
 
 impl Guest {
-    pub fn log_within_budget(&mut self, level: &'static str, message: &str) {
+    pub fn log_within_budget(&mut self, level: &'static str, message: &str, fields: Vec<(String, String)>) {
         let budget = &mut self.log_budget;
         if budget.second.elapsed() >= Duration::from_secs(1) {
             let dropped = std::mem::take(&mut budget.dropped);
@@ -353,7 +378,7 @@ impl Guest {
         if budget.lines > LOG_LINES_PER_SECOND_MAX {
             budget.dropped += 1;
         } else {
-            self.slot.log(level, message);
+            self.slot.log_line(LogLine::new(level, message, fields));
         }
     }
 }

@@ -16,6 +16,7 @@ mod imports;
 mod inbox;
 mod instance;
 mod link;
+mod log_line;
 mod manifest;
 mod native;
 mod output;

@@ -4,18 +4,18 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use midplane_model::{
-    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, event::rfc3339,
-    limits::PLUGIN_LOG_LINES_MAX, schema::Function,
+    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, limits::PLUGIN_LOG_LINES_MAX,
+    schema::Function,
 };
 use midplane_router::{Method, Service};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{bindings::Event, shapes::Values};
+use crate::{bindings::Event, log_line::LogLine, shapes::Values};
 
 /// Where a plugin is in its life (contract, section 10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +75,6 @@ pub struct Status {
     pub deadline: Duration,
 }
 
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct LogLine {
-    pub time: String,
-    pub level: &'static str,
-    pub message: String,
-}
-
 pub struct Slot {
     pub name: PluginName,
     mailbox: mpsc::Sender<Message>,
@@ -119,14 +112,17 @@ impl Slot {
     }
 
     pub fn log(&self, level: &'static str, message: &str) {
-        let cut = message.floor_char_boundary(8192.min(message.len()));
-        let message = message[..cut].to_owned();
-        tracing::debug!(target: "midplane::plugin", plugin = %self.name, level, message);
+        self.log_line(LogLine::new(level, message, Vec::new()));
+    }
+
+    pub fn log_line(&self, line: LogLine) {
+        let fields = serde_json::to_string(&line.fields).unwrap_or_default();
+        tracing::debug!(target: "midplane::plugin", plugin = %self.name, level = line.level, fields, message = line.message);
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         if logs.len() >= PLUGIN_LOG_LINES_MAX {
             logs.pop_front();
         }
-        logs.push_back(LogLine { time: rfc3339(SystemTime::now()), level, message });
+        logs.push_back(line);
     }
 
     /// The newest log lines, oldest first.

@@ -27,11 +27,13 @@ use tokio::{
 
 use crate::{
     actor::Died,
+    bindings::Ending,
     host::{Bundle, Host},
     imports::news,
     inbox,
+    log_line::LogLine,
     package::LoadError,
-    slot::{LogLine, State},
+    slot::State,
 };
 use plugin::Plugin;
 
@@ -256,7 +258,7 @@ impl Supervisor {
         }
         let names: Vec<PluginName> = self.plugins.keys().cloned().collect();
         for name in names {
-            self.unload(&name, State::Disabled, "the host is stopping").await;
+            self.unload(&name, Ending::Shutdown, "the host is stopping").await;
         }
     }
 

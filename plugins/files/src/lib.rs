@@ -15,7 +15,7 @@ use exports::midplane::{
         Content, CreateMode, Done, Encoding, Entry, Error, Guest as Files, Page, Range, WriteMode, Written,
     },
     host::{
-        lifecycle::Guest as Lifecycle,
+        lifecycle::{Ending, Guest as Lifecycle, Occasion},
         subscriber::{Event, Guest as Subscriber},
     },
 };
@@ -37,11 +37,11 @@ const LIST_ENTRIES_DEFAULT: u32 = 1000;
 const LIST_ENTRIES_MAX: u32 = 5000;
 
 impl Lifecycle for Plugin {
-    fn start() -> Result<(), Error> {
+    fn start(_: Occasion) -> Result<(), Error> {
         watch::start()
     }
 
-    fn stop() {}
+    fn stop(_: Ending) {}
 
     fn health() -> Result<(), Error> {
         Ok(())

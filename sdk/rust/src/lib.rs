@@ -44,6 +44,8 @@
 //! What the host should tell a plugin is said in its world, and nowhere else: `export midplane:host/lifecycle@0.2.0;`
 //! (`start`, `stop`, `health`), `export midplane:host/subscriber@0.2.0;` (`on-event`), `export
 //! midplane:host/state@0.2.0;` (`save`, `restore`). Each gives a trait `exports::midplane::host::…::Guest` to implement.
+//! `start` learns why (fresh, reload, restart after a failure) and whether state was restored; an event says whose it is, so
+//! that a plugin can leave out the echo of what it did itself.
 
 pub mod error;
 pub mod json;
@@ -91,20 +93,36 @@ macro_rules! generate {
     };
 }
 
-/// A line in the plugin's log for a person who looks for the reason of something. Takes what `format!` takes.
+/// A line in the plugin's log for a person who looks for the reason of something. Takes what `format!` takes, and before it,
+/// up to a semicolon, fields that a program can search for: `debug!(path = path, bytes = 17; "read")`.
 #[macro_export]
 macro_rules! debug {
-    ($($arg:tt)*) => { $crate::host::log::write($crate::host::log::Level::Debug, &format!($($arg)*)) };
+    ($($arg:tt)*) => { $crate::log_line!(Debug, $($arg)*) };
 }
 
-/// A line in the plugin's log about something worth knowing in normal operation. Takes what `format!` takes.
+/// A line in the plugin's log about something worth knowing in normal operation; see [`debug!`].
 #[macro_export]
 macro_rules! info {
-    ($($arg:tt)*) => { $crate::host::log::write($crate::host::log::Level::Info, &format!($($arg)*)) };
+    ($($arg:tt)*) => { $crate::log_line!(Info, $($arg)*) };
 }
 
-/// A line in the plugin's log about something that went wrong and was coped with. Takes what `format!` takes.
+/// A line in the plugin's log about something that went wrong and was coped with; see [`debug!`].
 #[macro_export]
 macro_rules! warn {
-    ($($arg:tt)*) => { $crate::host::log::write($crate::host::log::Level::Warn, &format!($($arg)*)) };
+    ($($arg:tt)*) => { $crate::log_line!(Warn, $($arg)*) };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! log_line {
+    ($level:ident, $($name:ident = $value:expr),+ ; $($arg:tt)*) => {
+        $crate::host::log::write(
+            $crate::host::log::Level::$level,
+            &format!($($arg)*),
+            &[$((stringify!($name).to_owned(), $value.to_string())),+],
+        )
+    };
+    ($level:ident, $($arg:tt)*) => {
+        $crate::host::log::write($crate::host::log::Level::$level, &format!($($arg)*), &[])
+    };
 }

@@ -23,7 +23,7 @@ export const greeter = {
     const greetings = count() + 1;
     keep(greetings);
     publish('greeter_js.greeted', JSON.stringify({ name, greetings }));
-    write('info', `greeted ${name}`);
+    write('info', `greeted ${name}`, [['name', name]]);
     return `Hello, ${name}! (${greetings})`;
   },
 };

@@ -17,5 +17,5 @@ class Greeter(exports.Greeter):
         greetings = int(storage.get(KEY) or b"0") + 1
         storage.set(KEY, str(greetings).encode())
         events.publish("greeter_py.greeted", json.dumps({"name": name, "greetings": greetings}))
-        log.write(log.Level.INFO, f"greeted {name}")
+        log.write(log.Level.INFO, f"greeted {name}", [("name", name)])
         return f"Hello, {name}! ({greetings})"

@@ -31,6 +31,10 @@ impl context::Host for Guest {
         }))
     }
 
+    async fn request_id(&mut self) -> wasmtime::Result<String> {
+        Ok(self.outgoing().request_id.to_string())
+    }
+
     async fn plugin(&mut self) -> wasmtime::Result<(String, String)> {
         let manifest = &self.package.manifest;
         Ok((manifest.name.to_string(), manifest.version.to_string()))
@@ -44,7 +48,12 @@ impl config::Host for Guest {
 }
 
 impl log::Host for Guest {
-    async fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+    async fn write(
+        &mut self,
+        level: log::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
         let level = match level {
             log::Level::Trace => "trace",
             log::Level::Debug => "debug",
@@ -52,7 +61,7 @@ impl log::Host for Guest {
             log::Level::Warn => "warn",
             log::Level::Error => "error",
         };
-        self.log_within_budget(level, &message);
+        self.log_within_budget(level, &message, fields);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     actor::{self, Control, Died, Mailbox},
-    bindings::Snapshot,
+    bindings::{Ending, Reason, Snapshot},
     inbox::Inbox,
     instance::Instance,
     link,
@@ -44,16 +44,16 @@ impl Supervisor {
         };
         self.plugins.insert(name.clone(), plugin);
         self.show(&name);
-        self.bring_up(&name).await;
+        self.bring_up(&name, Reason::Fresh).await;
     }
 
     /// Starts a plugin that nobody serves now. Says what it waits for, or why it failed.
-    pub(super) async fn bring_up(&mut self, name: &PluginName) {
+    pub(super) async fn bring_up(&mut self, name: &PluginName, reason: Reason) {
         let Some(plugin) = self.plugins.get(name) else { return };
         let package = plugin.package.clone();
         self.set_state(name, State::Starting, None);
         let started = match self.check_needs(&package) {
-            Ok(()) => self.start_generation(name, &package, None).await,
+            Ok(()) => self.start_generation(name, &package, reason).await,
             Err(error) => Err(error),
         };
         match started {
@@ -91,15 +91,15 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Makes an instance beside whatever runs, restores and starts it. It serves nothing yet.
-    pub(super) async fn start_generation(
+    /// Makes an instance and starts it. It serves nothing yet.
+    async fn start_generation(
         &self,
         name: &PluginName,
         package: &Arc<Package>,
-        snapshot: Option<Snapshot>,
+        reason: Reason,
     ) -> Result<Running, LoadError> {
         let running = self.prepare(name, package).await?;
-        finish_start(running, snapshot).await
+        finish_start(running, reason, None).await
     }
 
     /// Makes an instance and its task; neither restored nor started.
@@ -116,7 +116,7 @@ impl Supervisor {
                 _ = commands.send(Command::Died { name, generation, died }).await;
             }
         });
-        Ok(Running { control, task })
+        Ok(Running { generation, control, task })
     }
 
     /// The swap: methods, typed offers and mailbox go to the new generation.
@@ -178,18 +178,19 @@ impl Supervisor {
 
     /// After the back-off.
     pub(super) async fn restart(&mut self, name: &PluginName) {
-        if self.plugins.get(name).is_some_and(|plugin| plugin.slot.status().state == State::Backoff) {
-            self.bring_up(name).await;
+        let Some(status) = self.plugins.get(name).map(|plugin| plugin.slot.status()) else { return };
+        if status.state == State::Backoff {
+            self.bring_up(name, Reason::Restart(status.reason.unwrap_or_default())).await;
         }
     }
 
     pub(super) async fn enable(&mut self, name: &PluginName, on: bool) -> Result<Summary, Fault> {
         let plugin = self.plugins.get_mut(name).ok_or_else(|| no_plugin(name))?;
         if !on {
-            self.stop(name, State::Disabled, "disabled by request").await;
+            self.stop(name, Ending::Disabled, "disabled by request").await;
         } else if plugin.running.is_none() {
             plugin.failures.clear();
-            self.bring_up(name).await;
+            self.bring_up(name, Reason::Fresh).await;
             self.wake_waiting().await;
         }
         self.summary(name)
@@ -201,20 +202,20 @@ impl Supervisor {
     }
 
     /// Stops the generation that serves; the address stays.
-    pub(super) async fn stop(&mut self, name: &PluginName, state: State, reason: &str) {
+    pub(super) async fn stop(&mut self, name: &PluginName, ending: Ending, reason: &str) {
         let Some(plugin) = self.plugins.get_mut(name) else { return };
         if let Some(running) = plugin.running.take() {
             plugin.mailbox = take_mailbox(&running).await;
-            retire(running).await;
+            retire(running, ending).await;
         }
         self.withdraw(name);
-        self.set_state(name, state, Some(reason));
+        self.set_state(name, State::Disabled, Some(reason));
         self.refuse_waiting_calls(name);
     }
 
     /// Stops a plugin and forgets it.
-    pub(super) async fn unload(&mut self, name: &PluginName, state: State, reason: &str) {
-        self.stop(name, state, reason).await;
+    pub(super) async fn unload(&mut self, name: &PluginName, ending: Ending, reason: &str) {
+        self.stop(name, ending, reason).await;
         if let Some(plugin) = self.plugins.remove(name) {
             plugin.inbox.close().await;
         }
@@ -236,7 +237,7 @@ impl Supervisor {
                 plugin.slot.status().state == State::Waiting && self.check_needs(&plugin.package).is_ok()
             });
             let Some(name) = ready.map(|(name, _)| name.clone()) else { return };
-            self.bring_up(&name).await;
+            self.bring_up(&name, Reason::Fresh).await;
         }
     }
 
@@ -281,9 +282,10 @@ fn shown(plugin: &Plugin) -> Shown {
 }
 
 /// Restores and starts a prepared generation; it ends when that fails.
-pub async fn finish_start(running: Running, snapshot: Option<Snapshot>) -> Result<Running, LoadError> {
+pub async fn finish_start(running: Running, reason: Reason, snapshot: Option<Snapshot>) -> Result<Running, LoadError> {
     let (done, started) = oneshot::channel();
-    _ = running.control.send(Control::Start { snapshot, done }).await;
+    let generation = running.generation;
+    _ = running.control.send(Control::Start { reason, generation, snapshot, done }).await;
     match started.await {
         Ok(Ok(())) => Ok(running),
         Ok(Err(error)) => {
@@ -304,11 +306,11 @@ async fn take_mailbox(running: &Running) -> Option<Mailbox> {
 }
 
 /// Lets a generation finish what is inside, stop and end; after the drain time it is dropped as it is.
-pub async fn retire(running: Running) {
-    let Running { control, mut task } = running;
+pub async fn retire(running: Running, ending: Ending) {
+    let Running { control, mut task, .. } = running;
     let (done, stopped) = oneshot::channel();
     let ended = async {
-        if control.send(Control::Stop { done }).await.is_ok() {
+        if control.send(Control::Stop { ending, done }).await.is_ok() {
             _ = stopped.await;
         }
         drop(control);

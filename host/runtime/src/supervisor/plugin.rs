@@ -51,6 +51,7 @@ pub struct Plugin {
 
 /// A generation with its task.
 pub struct Running {
+    pub generation: u64,
     pub control: mpsc::Sender<Control>,
     pub task: JoinHandle<()>,
 }

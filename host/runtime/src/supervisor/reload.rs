@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     actor::{Control, HandedOver},
+    bindings::{Ending, Reason},
     package::{Files, LoadError, Package},
     slot::State,
 };
@@ -60,7 +61,7 @@ impl Supervisor {
             plugin.source = source;
             plugin.package = package;
             plugin.failures.clear();
-            self.bring_up(name).await;
+            self.bring_up(name, Reason::Fresh).await;
             return Ok(());
         };
         self.set_state(name, State::Reloading, None);
@@ -70,7 +71,7 @@ impl Supervisor {
                     plugin.source = source;
                 }
                 self.put_in_charge(name, package, new, mailbox).await;
-                retire(old).await;
+                retire(old, Ending::Reload).await;
                 Ok(())
             }
             Err(error) => {
@@ -92,15 +93,17 @@ impl Supervisor {
     ) -> Result<(Running, Option<crate::actor::Mailbox>), LoadError> {
         self.check_needs(package)?;
         let stateful = package.stateful && self.plugins.get(name).is_some_and(|plugin| plugin.package.stateful);
+        let reason =
+            || Reason::Reload(self.plugins.get(name).map(|plugin| plugin.slot.status().version).unwrap_or_default());
         let new = self.prepare(name, package).await?;
         if !stateful {
             // Nothing to hand over but the mailbox: the new generation starts first, so nobody waits.
-            let new = finish_start(new, None).await?;
+            let new = finish_start(new, reason(), None).await?;
             let handed = hand_over(old, false).await?;
             return Ok((new, handed.mailbox));
         }
         let HandedOver { mailbox, snapshot } = hand_over(old, true).await?;
-        match finish_start(new, snapshot).await {
+        match finish_start(new, reason(), snapshot).await {
             Ok(new) => Ok((new, mailbox)),
             Err(error) => {
                 if let Some(mailbox) = mailbox {

@@ -11,9 +11,9 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{Command, Supervisor, plugin::Source};
 use crate::{
+    bindings::Ending,
     manifest::Manifest,
     package::{LoadError, Package},
-    slot::State,
 };
 
 /// The watch over the plugin folder.
@@ -163,7 +163,7 @@ impl Supervisor {
             .iter()
             .find(|bundle| Manifest::parse(bundle.manifest).is_ok_and(|manifest| manifest.name == *name));
         let Some(source) = bundle.copied().map(Source::Bundle) else {
-            self.unload(name, State::Disabled, "its folder was removed").await;
+            self.unload(name, Ending::Removed, "its folder was removed").await;
             return;
         };
         let replaced = match self.read(&source).await {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use exports::{
     midplane::host::{
-        lifecycle::Guest as Lifecycle,
+        lifecycle::{Ending, Guest as Lifecycle, Occasion, Reason},
         state::{Error, Guest as State, Snapshot},
     },
     test::counter::counter::Guest,
@@ -32,13 +32,21 @@ impl Guest for Counter {
 }
 
 impl Lifecycle for Counter {
-    fn start() -> Result<(), Error> {
-        midplane_sdk::info!("counting from {}", COUNT.load(Ordering::Relaxed));
+    fn start(occasion: Occasion) -> Result<(), Error> {
+        let reason = match occasion.reason {
+            Reason::Fresh => "fresh".to_owned(),
+            Reason::Reload(from) => format!("reload of {from}"),
+            Reason::Restart(why) => format!("restart: {why}"),
+        };
+        midplane_sdk::info!(
+            reason = reason, restored = occasion.restored, generation = occasion.generation;
+            "counting from {}", COUNT.load(Ordering::Relaxed)
+        );
         Ok(())
     }
 
-    fn stop() {
-        midplane_sdk::info!("counted to {}", COUNT.load(Ordering::Relaxed));
+    fn stop(ending: Ending) {
+        midplane_sdk::info!(ending = format!("{ending:?}"); "counted to {}", COUNT.load(Ordering::Relaxed));
     }
 
     fn health() -> Result<(), Error> {

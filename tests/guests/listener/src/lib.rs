@@ -2,18 +2,18 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
 };
 
 use exports::{
     midplane::host::{
-        lifecycle::Guest as Lifecycle,
+        lifecycle::{Ending, Guest as Lifecycle, Occasion},
         subscriber::{Event, Guest as Subscriber},
     },
     test::listener::listener::{Error, Guest, Heard},
 };
 use midplane_sdk::{
-    host::{config, events, timers},
+    host::{config, context, events, timers},
     json,
     serde_json::{self, Value},
 };
@@ -29,6 +29,8 @@ const HEARD_MAX: usize = 10_000;
 
 thread_local! {
     static HEARD: RefCell<VecDeque<Heard>> = const { RefCell::new(VecDeque::new()) };
+    /// Ids of the calls that made this plugin publish.
+    static MINE: RefCell<HashSet<String>> = RefCell::default();
     static FAIL_NEXT: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -50,6 +52,7 @@ impl Guest for Listener {
     }
 
     fn publish(topic: String, payload: String) -> Result<u64, Error> {
+        MINE.with_borrow_mut(|mine| mine.insert(context::request_id()));
         Ok(events::publish(&topic, &payload)?.seq)
     }
 
@@ -67,13 +70,13 @@ impl Guest for Listener {
 }
 
 impl Lifecycle for Listener {
-    fn start() -> Result<(), Error> {
+    fn start(_: Occasion) -> Result<(), Error> {
         let config: Value = json::parse("config", &config::get())?;
         let patterns: Vec<String> = serde_json::from_value(config["patterns"].clone()).unwrap_or_default();
         events::subscribe(&patterns)
     }
 
-    fn stop() {}
+    fn stop(_: Ending) {}
 
     fn health() -> Result<(), Error> {
         Ok(())
@@ -85,13 +88,14 @@ impl Subscriber for Listener {
         if FAIL_NEXT.replace(false) {
             return Err(Error::internal("asked to fail"));
         }
-        let Event { topic, seq, payload, plugin, .. } = event;
+        let Event { topic, seq, payload, origin, .. } = event;
+        let echo = origin.request_id.is_some_and(|id| MINE.with_borrow(|mine| mine.contains(&id)));
         let again = serde_json::json!({ "topic": topic, "seq": seq });
         HEARD.with_borrow_mut(|heard| {
             if heard.len() == HEARD_MAX {
                 heard.pop_front();
             }
-            heard.push_back(Heard { topic, seq, payload, plugin });
+            heard.push_back(Heard { topic, seq, payload, principal: origin.principal, plugin: origin.plugin, echo });
         });
         events::publish("listener.heard", &again.to_string())?;
         Ok(())

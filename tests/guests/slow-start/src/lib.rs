@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use exports::{
-    midplane::host::lifecycle::{Error, Guest as Lifecycle},
+    midplane::host::lifecycle::{Ending, Error, Guest as Lifecycle, Occasion},
     test::slow_start::slow_start::Guest,
 };
 use midplane_sdk::{host::config, json, serde_json::Value};
@@ -21,7 +21,7 @@ impl Guest for SlowStart {
 }
 
 impl Lifecycle for SlowStart {
-    fn start() -> Result<(), Error> {
+    fn start(_: Occasion) -> Result<(), Error> {
         let config: Value = json::parse("config", &config::get())?;
         match config["start_ms"].as_u64() {
             Some(ms) if ms > 0 => std::thread::sleep(Duration::from_millis(ms)),
@@ -32,7 +32,7 @@ impl Lifecycle for SlowStart {
         Ok(())
     }
 
-    fn stop() {}
+    fn stop(_: Ending) {}
 
     fn health() -> Result<(), Error> {
         Ok(())

@@ -2,7 +2,10 @@
 
 use std::hint::black_box;
 
-use exports::test::trap::trap::Guest;
+use exports::{
+    midplane::host::lifecycle::{Ending, Error, Guest as Lifecycle, Occasion, Reason},
+    test::trap::trap::Guest,
+};
 
 midplane_sdk::generate!({ path: ["../../../wit/host", "wit"], world: "test:trap/guest" });
 
@@ -28,6 +31,22 @@ impl Guest for Trap {
         // SAFETY: none. Reading where no memory is traps, which is what this guest is for; nothing else can happen, because
         // the host never gives a component that much memory.
         unsafe { nowhere.read_volatile() }
+    }
+}
+
+/// Says in its log which failure it starts after.
+impl Lifecycle for Trap {
+    fn start(occasion: Occasion) -> Result<(), Error> {
+        if let Reason::Restart(failure) = occasion.reason {
+            midplane_sdk::warn!(failure = failure; "started again");
+        }
+        Ok(())
+    }
+
+    fn stop(_: Ending) {}
+
+    fn health() -> Result<(), Error> {
+        Ok(())
     }
 }
 

@@ -1,0 +1,73 @@
+//! What the contract tells a plugin: who caused an event, why it starts, and what its log keeps.
+
+use anyhow::{Context, Result};
+use midplane_tests::{Client, Host, Options, copy_folder, guest, set_in_manifest};
+use serde_json::{Value, json};
+
+async fn with_guest(name: &str) -> Result<(Host, Client)> {
+    let host = Host::start_with(Options::default(), |plugins| copy_folder(&guest(name)?, &plugins.join(name))).await?;
+    let client = host.connect().await?;
+    Ok((host, client))
+}
+
+/// The fields of the first log line whose message begins like this.
+async fn logged(client: &mut Client, plugin: &str, beginning: &str) -> Result<Value> {
+    let logs = client.call("plugin.logs", json!({ "name": plugin })).await?;
+    let lines = logs.as_array().context("plugin.logs is a list")?;
+    let line = lines.iter().rfind(|line| line["message"].as_str().is_some_and(|text| text.starts_with(beginning)));
+    Ok(line.with_context(|| format!("{beginning:?} in {logs}"))?["fields"].clone())
+}
+
+#[tokio::test]
+async fn a_plugin_recognises_the_echo_of_what_it_published() -> Result<()> {
+    let (_host, mut client) = with_guest("listener").await?;
+    client.subscribe(&["listener.heard"]).await?;
+    client.call("listener.subscribe", json!({ "patterns": ["listener.said"] })).await?;
+    client.call("listener.publish", json!({ "topic": "listener.said", "payload": 1 })).await?;
+    client.event_on("listener.heard").await?;
+    let heard = client.call("listener.heard_so_far", json!({})).await?;
+    assert_eq!((&heard[0]["plugin"], &heard[0]["echo"]), (&json!("listener"), &json!(true)), "{heard}");
+    assert_eq!(heard[0]["principal"], "owner", "the client that asked for it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_of_a_client_names_the_client_and_no_plugin() -> Result<()> {
+    let (_host, mut client) = with_guest("listener").await?;
+    client.subscribe(&["listener.heard"]).await?;
+    client.call("event.publish", json!({ "topic": "test.said", "payload": 1 })).await?;
+    client.event_on("listener.heard").await?;
+    let heard = client.call("listener.heard_so_far", json!({})).await?;
+    assert_eq!((&heard[0]["principal"], &heard[0]["plugin"]), (&json!("owner"), &Value::Null), "{heard}");
+    assert_eq!(heard[0]["echo"], false);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_learns_why_it_starts_and_why_it_stops() -> Result<()> {
+    let (host, mut client) = with_guest("counter").await?;
+    let expected = json!({ "reason": "fresh", "restored": "false", "generation": "1" });
+    assert_eq!(logged(&mut client, "counter", "counting from 0").await?, expected);
+
+    client.call("counter.increment", json!({})).await?;
+    set_in_manifest(&host.plugins.join("counter"), "version", "version = \"1.0.1\"")?;
+    client.call("plugin.reload", json!({ "name": "counter" })).await?;
+    let expected = json!({ "reason": "reload of 1.0.0", "restored": "true", "generation": "2" });
+    assert_eq!(logged(&mut client, "counter", "counting from 1").await?, expected);
+    assert_eq!(logged(&mut client, "counter", "counted to 1").await?, json!({ "ending": "Ending::Reload" }));
+
+    client.call("plugin.disable", json!({ "name": "counter" })).await?;
+    assert_eq!(logged(&mut client, "counter", "counted to 1").await?, json!({ "ending": "Ending::Disabled" }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_that_failed_learns_of_what_when_it_is_restarted() -> Result<()> {
+    let (_host, mut client) = with_guest("trap").await?;
+    client.subscribe(&["plugin.state_changed"]).await?;
+    client.fault("trap.panic", json!({ "message": "on purpose" })).await?;
+    client.event(|event| event["payload"]["name"] == "trap" && event["payload"]["to"] == "running").await?;
+    let fields = logged(&mut client, "trap", "started again").await?;
+    assert!(fields["failure"].as_str().is_some_and(|failure| failure.contains("unreachable")), "{fields}");
+    Ok(())
+}
