@@ -82,8 +82,13 @@ impl Host {
         Self::spawn(self.home, self.options).await
     }
 
-    /// Sends SIGTERM and returns the exit code.
+    /// Sends SIGTERM and returns the exit code. The directories are gone afterwards.
     pub async fn terminate(mut self) -> Result<Option<i32>> {
+        self.stop().await
+    }
+
+    /// As [`Self::terminate`], but the directories stay as long as this value.
+    pub async fn stop(&mut self) -> Result<Option<i32>> {
         let pid = self.child.id().context("the host has ended")?;
         let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
         ensure!(sent.success(), "kill");

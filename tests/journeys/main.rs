@@ -13,4 +13,5 @@ mod reload;
 mod restart;
 mod security;
 mod terminals;
+mod tokens;
 mod values;

@@ -10,26 +10,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use midplane_model::{ErrorCode, Fault, Principal};
+use midplane_model::{ErrorCode, Fault};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use crate::{
-    config::TokenPolicy,
     error::GatewayError,
     problem::Problem,
     routes::{Access, SOCKET_PATH, access},
     shared::Shared,
+    tokens::{Identity, digest},
 };
 
 /// The prefix of a subprotocol that carries the token: browsers can set no header on a WebSocket.
 const BEARER_PROTOCOL: &str = "midplane.bearer.";
 
-/// What the gateway knows of the token: its SHA-256. The token itself is nowhere in its memory after the start.
+/// What the gateway knows of the first token: its SHA-256. The token itself is nowhere in its memory after the start.
 #[derive(Clone)]
 pub struct Credentials {
-    digest: [u8; 32],
+    pub(crate) digest: [u8; 32],
 }
 
 impl Credentials {
@@ -37,45 +35,40 @@ impl Credentials {
     pub fn of_token(token: &str) -> Self {
         Self { digest: digest(token) }
     }
-
-    /// Compares in constant time.
-    fn admit(&self, token: &str) -> bool {
-        digest(token).ct_eq(&self.digest).into()
-    }
 }
 
-pub(crate) fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
-}
-
-/// The layer: host and origin first, then the principal, which handlers find as an extension.
+/// The layer: host and origin first, then who it is; handlers find identity and principal as extensions.
 pub(crate) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     if let Err(problem) = shared.guard.check(request.method(), request.uri(), request.headers()) {
         return problem.into_response();
     }
     if access(request.uri().path()) == Access::Authenticated {
-        let Some(principal) = principal(&shared, request.uri(), request.headers()) else {
+        let Some(identity) = identity(&shared, request.uri(), request.headers()) else {
             shared.metrics.refused();
+            shared.audit.refused(request.uri().path());
             let detail = "send the token as \"Authorization: Bearer …\"; the host printed its place when it started";
             return Problem::new(ErrorCode::Unauthenticated, detail).into_response();
         };
-        request.extensions_mut().insert(principal);
+        shared.audit.used(&identity, request.uri().path());
+        request.extensions_mut().insert(identity.principal.clone());
+        request.extensions_mut().insert(identity);
     }
     next.run(request).await
 }
 
 /// Whose request this is. The first kind of credential that is there decides; a wrong one is not made good by another.
-fn principal(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Option<Arc<Principal>> {
-    let TokenPolicy::Required(credentials) = &shared.config.token else { return Some(shared.owner.clone()) };
-    let by_token = |token: &str| credentials.admit(token).then(|| shared.owner.clone());
+fn identity(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Option<Arc<Identity>> {
+    if let Some(anybody) = shared.tokens.anybody() {
+        return Some(anybody);
+    }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (kind, token) = value.to_str().ok()?.split_once(' ')?;
-        return kind.eq_ignore_ascii_case("bearer").then(|| by_token(token.trim()))?;
+        return kind.eq_ignore_ascii_case("bearer").then(|| shared.tokens.find(token.trim()))?;
     }
     if uri.path() == SOCKET_PATH {
         if let Some(encoded) = offered_bearer(headers) {
             let token = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
-            return by_token(&token);
+            return shared.tokens.find(&token);
         }
         if let Some(ticket) = query_value(uri, "ticket") {
             return shared.tickets.redeem(ticket);
@@ -103,9 +96,9 @@ fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// `POST /auth/exchange`: a browser's token becomes a cookie that no script can read.
 pub(crate) async fn exchange(
     State(shared): State<Arc<Shared>>,
-    Extension(principal): Extension<Arc<Principal>>,
+    Extension(identity): Extension<Arc<Identity>>,
 ) -> Result<Response, Problem> {
-    let secret = shared.cookies.issue(principal).map_err(|error| unissued(&error))?;
+    let secret = shared.cookies.issue(identity).map_err(|error| unissued(&error))?;
     let secure = if shared.config.behind_tls { "; Secure" } else { "" };
     let (name, age) = (shared.cookie_name(), shared.cookies.age_max().as_secs());
     let cookie = format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
@@ -115,9 +108,9 @@ pub(crate) async fn exchange(
 /// `POST /auth/ticket`: a secret for one WebSocket, soon, as `?ticket=`.
 pub(crate) async fn ticket(
     State(shared): State<Arc<Shared>>,
-    Extension(principal): Extension<Arc<Principal>>,
+    Extension(identity): Extension<Arc<Identity>>,
 ) -> Result<Response, Problem> {
-    let ticket = shared.tickets.issue(principal).map_err(|error| unissued(&error))?;
+    let ticket = shared.tickets.issue(identity).map_err(|error| unissued(&error))?;
     let expires_in_ms = u64::try_from(shared.tickets.age_max().as_millis()).unwrap_or(u64::MAX);
     let body = json!({"ticket": ticket, "expires_in_ms": expires_in_ms});
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())

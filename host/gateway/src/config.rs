@@ -4,12 +4,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use midplane_model::limits;
 
-use crate::auth::Credentials;
+use crate::{
+    audit::AuditSink,
+    auth::Credentials,
+    tokens::{TokenRecord, TokenStore},
+};
 
 /// Who may come in.
 #[derive(Clone)]
 pub enum TokenPolicy {
-    /// Whoever holds the token.
+    /// Whoever holds the first token, or one that was issued since.
     Required(Credentials),
     /// Everybody who reaches the address; only for loopback.
     Open,
@@ -21,6 +25,12 @@ pub struct GatewayConfig {
     /// Where the listener is bound. Decides which `Host` headers are its own, and names the cookie.
     pub listen: SocketAddr,
     pub token: TokenPolicy,
+    /// Tokens that were issued before this start.
+    pub issued: Vec<TokenRecord>,
+    /// Where tokens are kept that are issued and revoked from now on; none: until the end of this host.
+    pub token_store: Option<Arc<dyn TokenStore>>,
+    /// Who is told of authentication, tokens and administrative calls.
+    pub audit: Option<Arc<dyn AuditSink>>,
     /// Further `Host` values that are ours, with port unless it is the scheme's own: `midplane.example.com`.
     pub allowed_hosts: Vec<String>,
     /// Further origins that may use us, exactly: `https://app.example.com`.
@@ -45,6 +55,9 @@ impl GatewayConfig {
         Self {
             listen,
             token,
+            issued: Vec::new(),
+            token_store: None,
+            audit: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             behind_tls: false,

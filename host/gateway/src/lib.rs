@@ -9,8 +9,10 @@
 //! - `routes`: every route in one table; `guard` (host and origin) and `auth` stand before all of them.
 //! - `rpc`: one call, whatever brought it; `POST /rpc`.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
-//! - `native`: `session.*`, `event.*` and `system.*`, described by WIT like any other service.
+//! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
+//! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
 
+mod audit;
 mod auth;
 mod config;
 mod error;
@@ -26,9 +28,12 @@ mod secrets;
 mod server;
 mod shared;
 mod socket;
+mod tokens;
 
+pub use audit::{AuditEntry, AuditSink};
 pub use auth::Credentials;
 pub use config::{GatewayConfig, GatewayLimits, TokenPolicy};
 pub use error::GatewayError;
 pub use routes::{Access, ROUTES, Route};
 pub use server::Gateway;
+pub use tokens::{TokenRecord, TokenStore};

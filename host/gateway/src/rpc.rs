@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use midplane_model::{
-    Call, CallContext, Deadline, ErrorCode, Fault, Peer, Principal, Reply, limits::BATCH_CONCURRENCY_MAX,
+    Call, CallContext, Deadline, ErrorCode, Fault, Peer, Principal, Reply, Scope, limits::BATCH_CONCURRENCY_MAX,
 };
 use midplane_protocol::{Id, Incoming, Invocation, Item, Meta};
 use tokio_util::sync::CancellationToken;
@@ -42,12 +42,17 @@ impl Shared {
     /// Runs one call to its answer. A panic of a service is an answer too: the caller would wait for ever otherwise.
     pub(crate) async fn run(&self, invocation: Invocation, context: CallContext) -> Result<Reply, Fault> {
         self.metrics.call();
-        let request_id = context.request_id.clone();
+        let (request_id, principal) = (context.request_id.clone(), context.principal.name.clone());
+        let administers = self.router.find(&invocation.method).is_ok_and(|method| method.scope == Scope::Admin);
+        let method = invocation.method.clone();
         let call = Call { method: invocation.method, params: invocation.params, context };
         let answer = AssertUnwindSafe(self.router.call(call)).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(%request_id, "a service panicked");
             Err(Fault::internal())
         });
+        if administers {
+            self.audit.administered(&principal, &method, &request_id, &answer);
+        }
         if let Err(fault) = &answer {
             self.metrics.error(fault.code);
         }

@@ -8,9 +8,12 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use midplane_model::{Principal, limits::SECRETS_MAX};
+use midplane_model::limits::SECRETS_MAX;
 
-use crate::{auth::digest, error::GatewayError};
+use crate::{
+    error::GatewayError,
+    tokens::{Identity, digest},
+};
 
 type Digest = [u8; 32];
 
@@ -22,7 +25,7 @@ pub(crate) struct Secrets {
 
 #[derive(Default)]
 struct Live {
-    by_digest: HashMap<Digest, (Arc<Principal>, Instant)>,
+    by_digest: HashMap<Digest, (Arc<Identity>, Instant)>,
     /// Oldest first; may name digests that are gone.
     order: VecDeque<Digest>,
 }
@@ -40,7 +43,7 @@ impl Secrets {
     ///
     /// # Errors
     /// `DrawRandom`.
-    pub(crate) fn issue(&self, principal: Arc<Principal>) -> Result<String, GatewayError> {
+    pub(crate) fn issue(&self, identity: Arc<Identity>) -> Result<String, GatewayError> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits).map_err(|source| GatewayError::DrawRandom { purpose: "a secret", source })?;
         let secret = URL_SAFE_NO_PAD.encode(bits);
@@ -52,22 +55,23 @@ impl Secrets {
             live.by_digest.remove(&oldest);
         }
         live.order.push_back(digest);
-        live.by_digest.insert(digest, (principal, Instant::now()));
+        live.by_digest.insert(digest, (identity, Instant::now()));
         Ok(secret)
     }
 
-    /// Whose secret this is, if it is valid. Found by its hash: how long the search takes says nothing about the secret.
-    pub(crate) fn find(&self, secret: &str) -> Option<Arc<Principal>> {
+    /// Whose secret this is, if it and the token behind it are valid. Found by its hash: how long the search takes says
+    /// nothing about the secret.
+    pub(crate) fn find(&self, secret: &str) -> Option<Arc<Identity>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let (principal, issued) = live.by_digest.get(&digest(secret))?;
-        (issued.elapsed() < self.age_max).then(|| principal.clone())
+        let (identity, issued) = live.by_digest.get(&digest(secret))?;
+        (issued.elapsed() < self.age_max && identity.is_valid()).then(|| identity.clone())
     }
 
     /// As [`Self::find`], and ends the secret.
-    pub(crate) fn redeem(&self, secret: &str) -> Option<Arc<Principal>> {
+    pub(crate) fn redeem(&self, secret: &str) -> Option<Arc<Identity>> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let (principal, issued) = live.by_digest.remove(&digest(secret))?;
-        (issued.elapsed() < self.age_max).then_some(principal)
+        let (identity, issued) = live.by_digest.remove(&digest(secret))?;
+        (issued.elapsed() < self.age_max && identity.is_valid()).then_some(identity)
     }
 }
 
@@ -75,8 +79,8 @@ impl Secrets {
 mod tests {
     use super::*;
 
-    fn owner() -> Arc<Principal> {
-        Arc::new(Principal::owner())
+    fn owner() -> Arc<Identity> {
+        Arc::new(Identity::new("owner".into(), midplane_model::Principal::owner(), None))
     }
 
     #[test]
@@ -93,6 +97,15 @@ mod tests {
         let secrets = Secrets::new(Duration::ZERO);
         let secret = secrets.issue(owner()).unwrap();
         assert!(secrets.find(&secret).is_none());
+    }
+
+    #[test]
+    fn a_secret_ends_with_its_token() {
+        let (secrets, identity) = (Secrets::new(Duration::from_secs(30)), owner());
+        let (cookie, ticket) = (secrets.issue(identity.clone()).unwrap(), secrets.issue(identity.clone()).unwrap());
+        assert!(secrets.find(&cookie).is_some());
+        identity.revoke();
+        assert!(secrets.find(&cookie).is_none() && secrets.redeem(&ticket).is_none());
     }
 
     #[test]

@@ -3,24 +3,28 @@
 use std::sync::Arc;
 
 use midplane_broker::Broker;
-use midplane_model::{
-    Principal,
-    limits::{COOKIE_AGE_MAX, TICKET_AGE_MAX},
-};
+use midplane_model::limits::{COOKIE_AGE_MAX, TICKET_AGE_MAX};
 use midplane_router::Router;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::GatewayConfig, error::GatewayError, guard::Guard, metrics::Metrics, request_ids::RequestIds,
-    secrets::Secrets, socket::Connections,
+    audit::Audit,
+    config::{GatewayConfig, TokenPolicy},
+    error::GatewayError,
+    guard::Guard,
+    metrics::Metrics,
+    request_ids::RequestIds,
+    secrets::Secrets,
+    socket::Connections,
+    tokens::Tokens,
 };
 
 pub(crate) struct Shared {
     pub config: GatewayConfig,
     pub router: Arc<Router>,
     pub guard: Guard,
-    /// Whoever holds the first token; until there are others, everybody.
-    pub owner: Arc<Principal>,
+    pub tokens: Arc<Tokens>,
+    pub audit: Arc<Audit>,
     pub cookies: Secrets,
     pub tickets: Secrets,
     pub metrics: Metrics,
@@ -41,10 +45,15 @@ impl Shared {
         broker: &Arc<Broker>,
     ) -> Result<Arc<Self>, GatewayError> {
         let guard = Guard::new(&config);
+        let owner = match &config.token {
+            TokenPolicy::Required(credentials) => Some(credentials.digest),
+            TokenPolicy::Open => None,
+        };
         let shared = Self {
             guard,
             router,
-            owner: Arc::new(Principal::owner()),
+            tokens: Arc::new(Tokens::new(owner, config.issued.clone(), config.token_store.clone())),
+            audit: Arc::new(Audit::new(config.audit.clone())),
             cookies: Secrets::new(COOKIE_AGE_MAX),
             tickets: Secrets::new(TICKET_AGE_MAX),
             metrics: Metrics::default(),
@@ -55,7 +64,7 @@ impl Shared {
             abort: CancellationToken::new(),
             config,
         };
-        crate::native::register(&shared.router, &shared.connections, broker, &shared.config)?;
+        crate::native::register(&shared, broker)?;
         Ok(Arc::new(shared))
     }
 

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{client, serve};
+use crate::{
+    client, serve,
+    token_commands::{self, TokenCommand},
+};
 
 #[derive(Parser)]
 #[command(name = "midplane", version, about, disable_help_subcommand = true)]
@@ -29,6 +32,9 @@ enum Command {
     /// Plugins of the running host.
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Tokens of the running host: who may come in.
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 #[derive(Args)]
@@ -146,6 +152,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             client::events(&target, &patterns, from_earliest, count)
         }
         Command::Status(target) => client::call(&target, "system.status", None),
+        Command::Token(command) => token_commands::run(command),
         Command::Plugin(command) => match command {
             PluginCommand::List(target) => client::call(&target, "plugin.list", None),
             PluginCommand::Info { name, target } => client::call_named(&target, "plugin.get", &name),

@@ -50,7 +50,12 @@ pub fn call(target: &Target, method: &str, params: Option<&str>) -> ExitCode {
 
 /// Calls a method with the one parameter `name`.
 pub fn call_named(target: &Target, method: &str, name: &str) -> ExitCode {
-    finish(target, call_and_print(target, method, Some(json!({ "name": name }))))
+    call_with(target, method, json!({ "name": name }))
+}
+
+/// Calls a method and prints the result.
+pub fn call_with(target: &Target, method: &str, params: Value) -> ExitCode {
+    finish(target, call_and_print(target, method, Some(params)))
 }
 
 /// Prints events, one a line, until `count` or the end of the connection.

@@ -55,6 +55,14 @@ impl DataDir {
         self.0.join("code")
     }
 
+    pub fn tokens(&self) -> PathBuf {
+        self.0.join("tokens.json")
+    }
+
+    pub fn audit_log(&self) -> PathBuf {
+        self.0.join("audit.log")
+    }
+
     /// Plugins installed for this directory; made on demand.
     pub fn plugins(&self) -> Result<PathBuf> {
         let path = self.0.join("plugins");
@@ -108,7 +116,7 @@ fn read_discovery(data: &Path) -> Option<(Discovery, Option<String>)> {
 }
 
 /// Writes beside and renames, so that nobody reads half a file.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;

@@ -1,11 +1,14 @@
 //! The program: configuration, assembly, command line, shutdown. The only crate that reads the environment or exits.
 
 mod assembly;
+mod audit_log;
 mod bundles;
 mod cli;
 mod client;
 mod data;
 mod serve;
+mod token_commands;
+mod token_file;
 
 use std::process::ExitCode;
 

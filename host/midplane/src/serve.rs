@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     assembly::assemble,
+    audit_log::AuditLog,
     cli::ServeArguments,
     data::{DataDir, Discovery},
+    token_file::TokenFile,
 };
 
 /// From the first signal until the program ends, whoever is late.
@@ -66,7 +68,12 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     let plugins = host.plugins.clone();
     let policy =
         if arguments.no_auth { TokenPolicy::Open } else { TokenPolicy::Required(Credentials::of_token(&token)) };
+    let (token_file, issued) = TokenFile::open(data.tokens())?;
+    let audit = Arc::new(AuditLog::open(&data.audit_log())?);
     let config = GatewayConfig {
+        issued,
+        token_store: Some(Arc::new(token_file)),
+        audit: Some(audit.clone()),
         allowed_hosts: arguments.allow_hosts,
         allowed_origins: arguments.allow_origins,
         behind_tls: arguments.behind_proxy,
@@ -86,6 +93,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     if tokio::time::timeout(SHUTDOWN_MAX, host.close()).await.is_err() {
         tracing::error!("the host did not end in time");
     }
+    audit.close();
     signals.abort();
     served.context("serving failed")
 }

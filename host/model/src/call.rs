@@ -1,7 +1,6 @@
 //! A call on its way: what is asked, by whom, until when, and through which plugins it came.
 
 use std::{
-    collections::BTreeSet,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,58 +14,8 @@ use crate::{
     fault::{ErrorCode, Fault},
     limits::CALL_CHAIN_MAX,
     name::PluginName,
+    principal::Principal,
 };
-
-/// What a credential may do (contract, section 5).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    Read,
-    Write,
-    Terminal,
-    Exec,
-    Admin,
-}
-
-impl Scope {
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Terminal => "terminal",
-            Self::Exec => "exec",
-            Self::Admin => "admin",
-        }
-    }
-
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Read, Self::Write, Self::Terminal, Self::Exec, Self::Admin].into_iter().find(|s| s.as_str() == text)
-    }
-}
-
-/// Who is calling. `admin` includes every other scope.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    pub name: Arc<str>,
-    pub scopes: BTreeSet<Scope>,
-}
-
-impl Principal {
-    /// The holder of the first token, and the host itself.
-    #[must_use]
-    pub fn owner() -> Self {
-        Self {
-            name: "owner".into(),
-            scopes: [Scope::Read, Scope::Write, Scope::Terminal, Scope::Exec, Scope::Admin].into(),
-        }
-    }
-
-    #[must_use]
-    pub fn may(&self, scope: &Scope) -> bool {
-        self.scopes.contains(&Scope::Admin) || self.scopes.contains(scope)
-    }
-}
 
 /// The moment after which nobody waits for the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

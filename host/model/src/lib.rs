@@ -9,14 +9,16 @@ pub mod event;
 pub mod fault;
 pub mod limits;
 pub mod name;
+pub mod principal;
 pub mod schema;
 pub mod topic;
 
-pub use call::{Call, CallContext, Deadline, Principal, Reply, Scope};
+pub use call::{Call, CallContext, Deadline, Reply};
 pub use channel::{Channel, ChannelKind, Frame, FrameSink, FrameSource, Peer, PeerId};
 pub use event::{Event, Origin, Position};
 pub use fault::{ErrorCode, Fault};
 pub use name::PluginName;
+pub use principal::{Principal, Scope};
 pub use topic::{Pattern, Topic};
 
 /// A boxed future, for traits that are used as objects.

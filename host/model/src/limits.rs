@@ -159,5 +159,19 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 pub const TICKET_AGE_MAX: Duration = Duration::from_secs(30);
 /// Age at which a browser's cookie is worthless.
 pub const COOKIE_AGE_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Issued tokens that are valid at the same time; one more is `quota_exceeded`.
+pub const TOKENS_MAX: usize = 1000;
+/// Longest name of a token, in bytes.
+pub const TOKEN_NAME_BYTES_MAX: usize = 64;
+/// Scopes of one token.
+pub const TOKEN_SCOPES_MAX: usize = 64;
+/// Longest life of a token that has an end.
+pub const TOKEN_AGE_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Audit entries that wait for the disk; one more is lost, and the next one written says how many were.
+pub const AUDIT_ENTRIES_QUEUED_MAX: usize = 4096;
+/// Refused requests a second that the audit log names; the rest of a second is one entry with their number.
+pub const AUDIT_REFUSALS_PER_SECOND_MAX: u32 = 20;
+/// Size at which the audit log begins a new file; the former one is kept.
+pub const AUDIT_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Tickets and cookies that are valid at the same time, each; a new one ends the oldest.
 pub const SECRETS_MAX: usize = 1024;

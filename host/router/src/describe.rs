@@ -139,7 +139,7 @@ pub fn openrpc(methods: &Methods, version: &str) -> Value {
                 "params": params,
                 "result": {"name": "result", "schema": result_schema(function)},
                 "x-wit": {"interface": method.interface.id, "function": function.signature()},
-                "x-scope": method.scope.as_str(),
+                "x-scope": method.scope.to_string(),
             })
         })
         .collect();

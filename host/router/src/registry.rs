@@ -91,8 +91,8 @@ impl Router {
     /// `method_not_found`, `forbidden` (with `scope`), `timeout`, `cancelled`, or what the service answers.
     pub async fn call(&self, call: Call) -> Result<Reply, Fault> {
         let method = self.find(&call.method)?;
-        if !call.context.principal.may(&method.scope) {
-            let scope = method.scope.as_str();
+        if !call.context.principal.may_call(&call.method, &method.scope) {
+            let scope = method.scope.to_string();
             let message = format!(
                 "{} needs the scope {scope:?}, which {:?} does not have",
                 call.method, call.context.principal.name

@@ -180,9 +180,7 @@ fn dependencies(raw: BTreeMap<String, String>) -> Result<BTreeMap<PluginName, Ve
 fn scopes(raw: BTreeMap<String, String>) -> Result<BTreeMap<String, Scope>, ManifestError> {
     raw.into_iter()
         .map(|(function, scope)| {
-            let parsed = Scope::parse(&scope).ok_or_else(|| {
-                wrong(&format!("scopes.{function}"), format!("{scope:?} is none of read, write, terminal, exec, admin"))
-            })?;
+            let parsed = Scope::parse(&scope).map_err(|fault| wrong(&format!("scopes.{function}"), fault.message))?;
             Ok((function, parsed))
         })
         .collect()

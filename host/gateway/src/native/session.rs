@@ -71,7 +71,7 @@ impl SessionService {
             return Err(Fault::new(ErrorCode::UnsupportedVersion, message).with("supported", vec![PROTOCOL]));
         }
         connection.set_session(Session { client: client.map(|client| (client.name, client.version)) });
-        let scopes: Vec<&str> = context.principal.scopes.iter().map(midplane_model::Scope::as_str).collect();
+        let scopes: Vec<String> = context.principal.scopes.iter().map(ToString::to_string).collect();
         Ok(json!({
             "session_id": session_id(&connection),
             "resumed": false,

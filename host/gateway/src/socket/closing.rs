@@ -15,6 +15,8 @@ pub(crate) enum CloseReason {
     ClientGone,
     /// Nothing came from the client for too long; nobody is there to read a close frame.
     Silent,
+    /// The token was revoked or has expired.
+    Unauthenticated,
     /// The host stops.
     GoingAway,
     /// The client takes its messages too slowly; it may resume.
@@ -30,6 +32,7 @@ impl CloseReason {
     pub(crate) fn frame(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::ClientGone | Self::Silent => return None,
+            Self::Unauthenticated => (4001, "the token is no longer valid".to_owned()),
             Self::GoingAway => (4012, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),
             Self::SlowConsumer => (4008, "slow consumer".to_owned()),
             Self::MessageTooLarge => (4013, "message too large".to_owned()),

@@ -29,11 +29,12 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use midplane_model::{
-    ErrorCode, Fault, Principal,
+    ErrorCode, Fault,
     limits::{SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES},
 };
 
-use crate::{problem::Problem, shared::Shared};
+use crate::{problem::Problem, shared::Shared, tokens::Identity};
+use closing::CloseReason;
 
 pub(crate) use connection::{Connection, Session};
 pub(crate) use connections::{Connections, Slot};
@@ -45,7 +46,7 @@ pub(crate) const PROTOCOL: &str = "midplane.v1";
 /// `GET /ws`.
 pub(crate) async fn upgrade(
     State(shared): State<Arc<Shared>>,
-    Extension(principal): Extension<Arc<Principal>>,
+    Extension(identity): Extension<Arc<Identity>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|rejection| {
@@ -69,22 +70,31 @@ pub(crate) async fn upgrade(
         .max_frame_size(message_bytes)
         .on_failed_upgrade(|error| tracing::debug!(%error, "a WebSocket was not upgraded"));
     Ok(upgrade.on_upgrade(async move |socket| {
-        run(&shared, socket, principal, slot).await;
+        run(&shared, socket, identity, slot).await;
         drop(joined);
     }))
 }
 
 /// Serves one socket to its end: whichever side closes it, everything that belongs to it has ended when this returns.
-async fn run(shared: &Arc<Shared>, socket: WebSocket, principal: Arc<Principal>, slot: Slot) {
+async fn run(shared: &Arc<Shared>, socket: WebSocket, identity: Arc<Identity>, slot: Slot) {
     let (lanes, waiting) = lanes::lanes();
     let (sink, stream) = socket.split();
     let limits = shared.config.limits;
-    let make = |id| Connection::new(id, principal, lanes, limits.calls_in_flight);
+    let make = |id| Connection::new(id, identity.principal.clone(), lanes, limits.calls_in_flight);
     let registration = shared.connections.open(slot, make);
     let connection = &registration.connection;
     tracing::info!(connection = connection.id.0, principal = %connection.principal.name, "socket opened");
     let writer = writer::Writer::new(sink, waiting, connection.closing.clone(), limits);
-    let ((), ()) = tokio::join!(writer.run(), reader::run(shared, connection, stream));
+    let ((), (), ()) =
+        tokio::join!(writer.run(), reader::run(shared, connection, stream), watch_token(connection, &identity));
     connection.end().await;
     tracing::info!(connection = connection.id.0, reason = ?connection.closing.reason(), "socket closed");
+}
+
+/// Ends the socket when its token does.
+async fn watch_token(connection: &Connection, identity: &Identity) {
+    tokio::select! {
+        () = identity.ended() => connection.closing.request(CloseReason::Unauthenticated),
+        () = connection.closing.requested() => {}
+    }
 }

@@ -8,3 +8,4 @@ mod probe;
 mod rpc;
 mod sockets;
 mod support;
+mod tokens;

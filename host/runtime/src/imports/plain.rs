@@ -23,7 +23,7 @@ impl context::Host for Guest {
             let plugin = context.chain.len().checked_sub(2).and_then(|index| context.chain.get(index));
             context::Caller {
                 principal: context.principal.name.to_string(),
-                scopes: context.principal.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+                scopes: context.principal.scopes.iter().map(ToString::to_string).collect(),
                 plugin: plugin.map(ToString::to_string),
                 request_id: context.request_id.to_string(),
                 remaining_ms: u64::try_from(context.deadline.remaining().as_millis()).unwrap_or(u64::MAX),
