@@ -1,5 +1,5 @@
 use anyhow::Result;
-use midplane_tests::Host;
+use midplane_tests::{Host, Options, copy_folder, guest};
 use serde_json::json;
 
 #[tokio::test]
@@ -58,5 +58,18 @@ async fn clients_publish_to_each_other_but_not_in_the_name_of_a_plugin() -> Resu
     assert_eq!(event["payload"]["text"], "hi");
     let (code, _) = one.fault("event.publish", json!({ "topic": "files.changed", "payload": {} })).await?;
     assert_eq!(code, "forbidden");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_answers_a_request_of_a_client() -> Result<()> {
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("listener")?, &plugins.join("listener")))
+            .await?;
+    let mut client = host.connect().await?;
+    let answer = client.call("event.request", json!({ "topic": "test.question", "payload": { "of": 42 } })).await?;
+    assert_eq!(answer, json!({ "of": 42 }));
+    let (code, error) = client.fault("event.request", json!({ "topic": "other.question", "payload": 1 })).await?;
+    assert_eq!((code.as_str(), error["code"].as_i64()), ("no_responder", Some(-32023)));
     Ok(())
 }

@@ -6,11 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use midplane_model::{
-    Origin, Pattern, Position, Topic,
+    Pattern, Position, Topic,
     limits::{EVENT_BYTES_MAX, HISTORY_EVENTS_MAX, PATTERNS_MAX},
 };
 use serde_json::value::RawValue;
@@ -21,35 +20,20 @@ use crate::{
     history::{self, HistoryRange, StreamHistory},
     limits::BrokerLimits,
     prefixes::Prefixes,
+    publish::{Conditions, Publish, Published},
     recovery::SubscribeReport,
+    requests::{Request, Requests},
     stream::{Stream, StreamStats},
     subscribers::SubscriptionId,
     subscription::{SubscribeOptions, Subscription},
 };
 
-/// An event to be published.
-#[derive(Debug)]
-pub struct Publish {
-    pub topic: Topic,
-    /// At most `EVENT_BYTES_MAX`.
-    pub payload: Box<RawValue>,
-    pub origin: Origin,
-    /// Checked at delivery: an event that waited longer is delivered to nobody. None, or a century, is for ever.
-    pub ttl: Option<Duration>,
-}
-
-/// Where an event came to stand.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Published {
-    pub stream: Arc<str>,
-    pub epoch: Arc<str>,
-    pub seq: u64,
-}
-
 /// Numbers for operators.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct BrokerStats {
     pub streams: Vec<StreamStats>,
+    /// Requests that wait for an answer.
+    pub requests: usize,
 }
 
 /// Streams in memory. Shared by reference; it has no task of its own and needs no shutdown.
@@ -59,6 +43,7 @@ pub struct BrokerStats {
 pub struct Broker {
     streams: Vec<Arc<Stream>>,
     prefixes: Prefixes,
+    requests: Requests,
     next_id: AtomicU64,
 }
 
@@ -78,7 +63,7 @@ impl Broker {
         let epoch = draw_epoch()?;
         let stream = |definition| Arc::new(Stream::new(definition, Arc::clone(&epoch), limits));
         let streams = definitions.iter().map(stream).collect();
-        Ok(Self { streams, prefixes, next_id: AtomicU64::new(1) })
+        Ok(Self { streams, prefixes, requests: Requests::default(), next_id: AtomicU64::new(1) })
     }
 
     /// Stamps the event, keeps it by the class of its stream, and notes it for every subscription that it matches. Never
@@ -87,13 +72,38 @@ impl Broker {
     /// # Errors
     /// `PayloadTooLarge`.
     pub fn publish(&self, publish: Publish) -> Result<Published, BrokerError> {
-        let bytes = publish.payload.get().len();
-        if bytes > EVENT_BYTES_MAX {
-            return Err(BrokerError::PayloadTooLarge { bytes, limit: EVENT_BYTES_MAX });
-        }
+        self.publish_if(publish, Conditions::default())
+    }
+
+    /// As [`Self::publish`], if the conditions hold, in one step with it.
+    ///
+    /// # Errors
+    /// `PayloadTooLarge`; `TopicMoved` with the present value, `NothingToCompare` on an `ephemeral` stream; `KeyReused`.
+    pub fn publish_if(&self, publish: Publish, conditions: Conditions) -> Result<Published, BrokerError> {
+        check_size(&publish.payload)?;
+        self.stream_of(&publish.topic).publish(publish, conditions, None)
+    }
+
+    /// Publishes an event that asks for an answer. Whoever receives it may give one with [`Self::reply`] under the name
+    /// that the event carries; the first one wins. Its time to live should be the time that the caller waits.
+    ///
+    /// # Errors
+    /// `NoResponder` when nobody would receive it, and then nothing was published; `TooManyRequests`, `PayloadTooLarge`.
+    pub fn request(&self, publish: Publish) -> Result<Request, BrokerError> {
+        check_size(&publish.payload)?;
+        let waiting = self.requests.open()?;
         let stream = self.stream_of(&publish.topic);
-        let seq = stream.publish(publish);
-        Ok(Published { stream: Arc::clone(&stream.name), epoch: Arc::clone(&stream.epoch), seq })
+        let published = stream.publish(publish, Conditions::default(), Some(Arc::clone(&waiting.name)))?;
+        Ok(Request::new(published, waiting))
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// `NobodyWaits`, `PayloadTooLarge`.
+    pub fn reply(&self, request: &str, payload: Box<RawValue>) -> Result<(), BrokerError> {
+        check_size(&payload)?;
+        self.requests.answer(request, payload)
     }
 
     /// Registers a subscription. The report is decided at the same moment per stream; whoever sends it must do so before
@@ -134,12 +144,13 @@ impl Broker {
     /// How many subscriptions would receive an event of this topic now: none means that a request has no responder.
     #[must_use]
     pub fn subscriber_count(&self, topic: &Topic) -> usize {
-        self.stream_of(topic).subscriber_count(topic)
+        self.stream_of(topic).subscriber_count(topic, None)
     }
 
     #[must_use]
     pub fn stats(&self) -> BrokerStats {
-        BrokerStats { streams: self.streams.iter().map(|stream| stream.stats()).collect() }
+        let streams = self.streams.iter().map(|stream| stream.stats()).collect();
+        BrokerStats { streams, requests: self.requests.len() }
     }
 
     fn stream_of(&self, topic: &Topic) -> &Arc<Stream> {
@@ -149,6 +160,14 @@ impl Broker {
     fn streams_of(&self, patterns: &[Pattern]) -> impl Iterator<Item = Arc<Stream>> + '_ {
         self.prefixes.of_patterns(patterns).into_iter().map(|index| Arc::clone(&self.streams[index]))
     }
+}
+
+fn check_size(payload: &RawValue) -> Result<(), BrokerError> {
+    let bytes = payload.get().len();
+    if bytes > EVENT_BYTES_MAX {
+        return Err(BrokerError::PayloadTooLarge { bytes, limit: EVENT_BYTES_MAX });
+    }
+    Ok(())
 }
 
 fn check_count(patterns: &[Pattern]) -> Result<(), BrokerError> {

@@ -10,6 +10,11 @@ pub enum BrokerError {
         #[source]
         source: getrandom::Error,
     },
+    #[error("the operating system gave no random bytes for a request")]
+    DrawRequest {
+        #[source]
+        source: getrandom::Error,
+    },
     #[error("stream {name:?} is defined twice")]
     DuplicateStream { name: String },
     #[error("prefix {prefix:?} of stream {stream:?} belongs to another stream already")]
@@ -24,6 +29,18 @@ pub enum BrokerError {
     PatternCount { count: usize, limit: usize },
     #[error("stream {stream:?} no longer has what was asked for; it begins at {oldest}")]
     HistoryExpired { stream: String, epoch: String, oldest: u64 },
+    #[error("the key {key:?} named another event less than ten minutes ago; draw a new key for a new event")]
+    KeyReused { key: String },
+    #[error("the newest event of {topic} is {current}, not {expected}; read what came since, then publish again")]
+    TopicMoved { topic: String, expected: u64, current: u64 },
+    #[error("stream {stream:?} keeps nothing to compare with; leave expect out")]
+    NothingToCompare { stream: String },
+    #[error("nobody listens to {topic}")]
+    NoResponder { topic: String },
+    #[error("{limit} requests wait for answers already")]
+    TooManyRequests { limit: usize },
+    #[error("nobody waits for this answer: it was given, the time is over, or there was no such request")]
+    NobodyWaits,
 }
 
 impl From<BrokerError> for Fault {
@@ -39,6 +56,18 @@ impl From<BrokerError> for Fault {
                 .with("stream", stream)
                 .with("epoch", epoch)
                 .with("oldest", oldest),
+            E::KeyReused { .. } => Fault::new(ErrorCode::Conflict, message),
+            E::TopicMoved { current, .. } => Fault::new(ErrorCode::PreconditionFailed, message)
+                .with("current_version", current)
+                .with("topic_seq", current),
+            E::NothingToCompare { .. } => Fault::new(ErrorCode::NotSupported, message),
+            E::NoResponder { topic } => Fault::new(ErrorCode::NoResponder, message).with("topic", topic),
+            E::TooManyRequests { .. } => Fault::new(ErrorCode::Unavailable, message).with("busy", true),
+            E::NobodyWaits => Fault::not_found(message),
+            E::DrawRequest { .. } => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a request could not begin");
+                Fault::internal()
+            }
             E::DrawEpoch { .. }
             | E::DuplicateStream { .. }
             | E::DuplicatePrefix { .. }

@@ -7,20 +7,21 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Instant as Clock,
 };
 
 use midplane_model::{
-    Event, Pattern, Topic,
+    Event, Pattern, PeerId, Topic,
     limits::{CURSOR_EVENTS, CURSOR_INTERVAL},
 };
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    clock,
     definition::StreamClass,
+    reading::Reader,
     recovery::{Loss, OnGap, Plan, Since, StreamReport},
-    stream::{Reader, Stream},
-    subscribers::SubscriptionId,
+    stream::Stream,
+    subscribers::{SubscriptionId, is_own},
     subscription::{GapReason, SubscribeOptions},
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Feed {
     stream: Arc<Stream>,
     id: SubscriptionId,
     patterns: Arc<[Pattern]>,
+    except: Option<PeerId>,
     /// Everything up to here is in `ready`, in `planned`, delivered, or does not match.
     position: u64,
     /// The position that the client knows from an event, a cursor or a gap.
@@ -86,6 +88,7 @@ impl Feed {
             stream,
             id,
             patterns,
+            except: options.except,
             position: 0,
             told: 0,
             replay_until: 0,
@@ -153,7 +156,7 @@ impl Feed {
                 Step::Loss(loss)
             }
             Item::Event(event) => {
-                if has_expired(&event) {
+                if has_expired(&event) || is_own(self.except, event.origin.peer) {
                     return Step::Progress;
                 }
                 self.told = event.seq;
@@ -250,7 +253,7 @@ impl Collecting {
 
 /// Reads the clock only for events that can expire.
 fn has_expired(event: &Event) -> bool {
-    event.expires_at.is_some() && event.expired(Clock::now())
+    event.expires_at.is_some() && event.expired(clock::now())
 }
 
 impl Drop for Feed {

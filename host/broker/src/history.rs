@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use midplane_model::{Event, Pattern, Position};
 
 use crate::{
+    clock,
     error::BrokerError,
     limits::BrokerLimits,
     recovery::{Reason, Since},
@@ -94,7 +95,7 @@ struct Collected<'a> {
 
 impl<'a> Collected<'a> {
     fn new(patterns: &'a [Pattern], limit: usize, limits: &BrokerLimits) -> Self {
-        Self { patterns, limit, bytes_max: limits.page_bytes, bytes: 0, now: Instant::now(), events: Vec::new() }
+        Self { patterns, limit, bytes_max: limits.page_bytes, bytes: 0, now: clock::now(), events: Vec::new() }
     }
 
     /// Reads towards the past, from below `bound`; whether there may be more.

@@ -53,6 +53,10 @@ impl Latest {
         }
     }
 
+    pub(crate) fn newest_of(&self, topic: &Topic) -> Option<u64> {
+        self.newest.get(topic).copied()
+    }
+
     pub(crate) fn get(&self, seq: u64) -> Option<&Arc<Event>> {
         self.values.get(&seq)
     }

@@ -7,13 +7,15 @@
 //!
 //! # Map
 //! - `broker`: the door. Topics to streams, subscriptions, stats.
+//! - `publish`: what a publisher says and is told; `repeats`: the keys that make a repeated publish the same event.
+//! - `requests`: events that want an answer, and the way of the answer.
 //! - `definition`, `prefixes`: which streams there are, and which topics belong to which.
 //! - `stream`: one stream: stamps, keeps, matches, under one short lock. Total order comes from here.
 //! - `store` over `log` and `latest`, with `evictions`: what a stream keeps, and what it knows to have lost. The
 //!   seam for another home (a JetStream) is the interface of `Store`; it becomes a trait when there are two.
 //! - `trie`, `subscribers`, `backlog`: who matches, and what waits for them.
 //! - `recovery`: the decision behind the truth rule, as a pure function.
-//! - `feed`, `subscription`: the reader's side: one feed per stream, drawn in turn.
+//! - `feed`, `subscription`, over `reading`: the reader's side: one feed per stream, drawn in turn.
 //! - `history`: pages of the past without a subscription.
 //!
 //! # How a slow subscriber costs nothing
@@ -28,6 +30,7 @@
 
 mod backlog;
 mod broker;
+mod clock;
 mod definition;
 mod error;
 mod evictions;
@@ -37,18 +40,24 @@ mod latest;
 mod limits;
 mod log;
 mod prefixes;
+mod publish;
+mod reading;
 mod recovery;
+mod repeats;
+mod requests;
 mod store;
 mod stream;
 mod subscribers;
 mod subscription;
 mod trie;
 
-pub use broker::{Broker, BrokerStats, Publish, Published};
+pub use broker::{Broker, BrokerStats};
 pub use definition::{Retention, StreamClass, StreamDefinition};
 pub use error::BrokerError;
 pub use history::{HistoryRange, StreamHistory};
 pub use limits::BrokerLimits;
+pub use publish::{Conditions, Publish, Published};
 pub use recovery::{OnGap, Reason, Since, StreamReport, SubscribeReport};
+pub use requests::Request;
 pub use stream::StreamStats;
 pub use subscription::{Delivery, GapReason, OnOverflow, SubscribeOptions, Subscription};

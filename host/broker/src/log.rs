@@ -1,29 +1,47 @@
-//! The kept events of a `log` stream: a queue of consecutive `seq`s, bounded by count, bytes and age.
+//! The kept events of a `log` stream: a queue of ascending `seq`s, bounded by count, bytes and age.
+//!
+//! Where a `seq` is missing in between, it was given out and never delivered (a crash, a failed commit): a hole.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
-use midplane_model::Event;
+use midplane_model::{Event, Topic};
 
 use crate::{definition::Retention, evictions::Evictions};
 
 #[derive(Debug)]
 pub(crate) struct Log {
     retention: Retention,
-    /// Consecutive `seq`s. The arrival time is the monotonic clock's; the wall clock may step back.
+    /// Ascending `seq`s. The arrival time is the monotonic clock's; the wall clock may step back.
     kept: VecDeque<(Instant, Arc<Event>)>,
+    /// The newest kept `seq` per topic.
+    newest: HashMap<Topic, u64>,
     bytes: usize,
     evicted: Evictions,
 }
 
 impl Log {
     pub(crate) fn new(retention: Retention, evicted_topics: usize) -> Self {
-        Self { retention, kept: VecDeque::new(), bytes: 0, evicted: Evictions::new(evicted_topics) }
+        Self {
+            retention,
+            kept: VecDeque::new(),
+            newest: HashMap::new(),
+            bytes: 0,
+            evicted: Evictions::new(evicted_topics),
+        }
     }
 
-    /// Keeps the event, which must be the next `seq`, and lets the oldest go as far as the bounds ask for it.
+    /// Keeps the event, whose `seq` must be the highest so far, and lets the oldest go as far as the bounds ask for it.
     pub(crate) fn append(&mut self, event: Arc<Event>, now: Instant) {
-        debug_assert!(self.kept.back().is_none_or(|(_, last)| last.seq + 1 == event.seq));
+        debug_assert!(self.kept.back().is_none_or(|(_, last)| last.seq < event.seq));
         self.bytes += event.payload.get().len();
+        match self.newest.get_mut(&event.topic) {
+            Some(newest) => *newest = event.seq,
+            None => _ = self.newest.insert(event.topic.clone(), event.seq),
+        }
         self.kept.push_back((now, event));
         self.trim(now);
     }
@@ -33,6 +51,9 @@ impl Log {
         while self.front_must_go(now) {
             let Some((_, event)) = self.kept.pop_front() else { return };
             self.bytes -= event.payload.get().len();
+            if self.newest.get(&event.topic) == Some(&event.seq) {
+                self.newest.remove(&event.topic);
+            }
             // An expired event is owed to nobody, so nobody lost it.
             if !event.expired(now) {
                 self.evicted.record(&event.topic, event.seq);
@@ -49,24 +70,33 @@ impl Log {
         })
     }
 
-    pub(crate) fn get(&self, seq: u64) -> Option<&Arc<Event>> {
-        let first = self.first()?;
-        let index = usize::try_from(seq.checked_sub(first)?).ok()?;
-        self.kept.get(index).map(|(_, event)| event)
+    pub(crate) fn newest_of(&self, topic: &Topic) -> Option<u64> {
+        self.newest.get(topic).copied()
     }
 
-    /// Kept events with a `seq` above the position, ascending; finding the first costs nothing.
+    pub(crate) fn get(&self, seq: u64) -> Option<&Arc<Event>> {
+        self.kept.get(self.count_below(seq)).map(|(_, event)| event).filter(|event| event.seq == seq)
+    }
+
+    /// Kept events with a `seq` above the position, ascending; finding the first costs next to nothing.
     pub(crate) fn after(&self, position: u64) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
-        let gone = self.first().map_or(0, |first| (position + 1).saturating_sub(first));
-        let start = usize::try_from(gone).unwrap_or(usize::MAX).min(self.kept.len());
-        self.kept.range(start..).map(|(_, event)| event)
+        self.kept.range(self.count_below(position.saturating_add(1))..).map(|(_, event)| event)
     }
 
     /// Kept events with a `seq` below the bound, ascending.
     pub(crate) fn before(&self, bound: u64) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
-        let held = self.first().map_or(0, |first| bound.saturating_sub(first));
-        let end = usize::try_from(held).unwrap_or(usize::MAX).min(self.kept.len());
-        self.kept.range(..end).map(|(_, event)| event)
+        self.kept.range(..self.count_below(bound)).map(|(_, event)| event)
+    }
+
+    /// How many kept events have a `seq` below the bound. Without holes the first guess is right.
+    fn count_below(&self, bound: u64) -> usize {
+        let Some(first) = self.first() else { return 0 };
+        let guess = usize::try_from(bound.saturating_sub(first)).unwrap_or(usize::MAX).min(self.kept.len());
+        let fits = guess == 0 || self.kept[guess - 1].1.seq < bound;
+        if fits && self.kept.get(guess).is_none_or(|(_, event)| event.seq >= bound) {
+            return guess;
+        }
+        self.kept.partition_point(|(_, event)| event.seq < bound)
     }
 
     pub(crate) fn first(&self) -> Option<u64> {
@@ -108,6 +138,34 @@ mod tests {
         assert_eq!(log.before(5).map(|event| event.seq).collect::<Vec<_>>(), [4]);
         assert_eq!((log.get(3).is_some(), log.get(4).is_some(), log.get(6).is_some()), (false, true, false));
         assert_eq!(log.evicted().highest(), 3);
+    }
+
+    #[test]
+    fn holes_are_stepped_over() {
+        let mut log = Log::new(Retention { events: 4, ..Retention::default() }, 8);
+        for seq in [1, 2, 7, 8, 20] {
+            log.append(event(seq, "a", None), Instant::now());
+        }
+        for position in 0..25 {
+            let expected: Vec<u64> = [2, 7, 8, 20].into_iter().filter(|seq| *seq > position).collect();
+            assert_eq!(seqs(&log, position), expected, "after {position}");
+            let before: Vec<u64> = log.before(position).map(|event| event.seq).collect();
+            assert_eq!(before, [2, 7, 8, 20].into_iter().filter(|seq| *seq < position).collect::<Vec<_>>());
+            assert_eq!(
+                log.get(position).map(|event| event.seq),
+                [2, 7, 8, 20].into_iter().find(|seq| *seq == position)
+            );
+        }
+    }
+
+    #[test]
+    fn the_newest_of_a_topic_is_known_while_it_is_kept() {
+        let mut log = Log::new(Retention { events: 2, ..Retention::default() }, 8);
+        let newest = |log: &Log, topic| log.newest_of(&Topic::parse(topic).unwrap());
+        for (seq, topic) in [(1, "a"), (2, "b"), (3, "b")] {
+            log.append(event(seq, topic, None), Instant::now());
+        }
+        assert_eq!((newest(&log, "a"), newest(&log, "b")), (None, Some(3)));
     }
 
     #[test]

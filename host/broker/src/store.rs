@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use midplane_model::{Event, Pattern};
+use midplane_model::{Event, Pattern, Topic};
 
 use crate::{
     definition::{Retention, StreamClass},
@@ -57,6 +57,15 @@ impl Store {
         match self {
             Self::Log(log) => log.get(seq),
             Self::Latest(latest) => latest.get(seq),
+            Self::Ephemeral => None,
+        }
+    }
+
+    /// The `seq` of the newest kept event of a topic.
+    pub(crate) fn newest_of(&self, topic: &Topic) -> Option<u64> {
+        match self {
+            Self::Log(log) => log.newest_of(topic),
+            Self::Latest(latest) => latest.newest_of(topic),
             Self::Ephemeral => None,
         }
     }
@@ -151,15 +160,17 @@ fn page<'a>(events: impl Iterator<Item = &'a Arc<Event>>, limits: &BrokerLimits)
 pub(crate) mod tests {
     use std::time::{Duration, SystemTime};
 
-    use midplane_model::{Origin, Topic};
+    use midplane_model::{Origin, Stamp};
     use serde_json::value::to_raw_value;
 
     use super::*;
 
     pub(crate) fn event(seq: u64, topic: &str, ttl: Option<Duration>) -> Arc<Event> {
         let payload = to_raw_value("payload").unwrap();
-        let topic = Topic::parse(topic).unwrap();
-        Arc::new(Event::new("s".into(), "e".into(), seq, topic, SystemTime::now(), payload, Origin::default(), ttl))
+        let stamp = Stamp { stream: "s".into(), epoch: "e".into(), seq, time: SystemTime::now() };
+        let mut event = Event::new(stamp, Topic::parse(topic).unwrap(), payload, Origin::default());
+        event.expires_at = ttl.map(|ttl| Instant::now() + ttl);
+        Arc::new(event)
     }
 
     fn seqs(page: &Page) -> Vec<u64> {

@@ -9,18 +9,22 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use midplane_model::{Event, Pattern, Position, Topic};
+use midplane_model::{Event, Pattern, PeerId, Position, Stamp, Topic};
 use tokio::sync::Notify;
 
 use crate::{
     backlog::Backlog,
-    broker::Publish,
+    clock,
     definition::{StreamClass, StreamDefinition},
+    error::BrokerError,
     limits::BrokerLimits,
-    recovery::{Loss, OnGap, Plan, Since, View, plan},
+    publish::{Conditions, Publish, Published},
+    reading::{Reader, Taken, take},
+    recovery::{OnGap, Plan, Since, View, plan},
+    repeats::{Known, Repeats},
     store::{Page, Store},
     subscribers::{Subscribers, SubscriptionId},
-    subscription::{GapReason, SubscribeOptions},
+    subscription::SubscribeOptions,
 };
 
 /// A time to live from here on means none: adding what a client may send to a clock would overflow it.
@@ -41,6 +45,9 @@ struct State {
     head: u64,
     store: Store,
     subscribers: Subscribers,
+    repeats: Repeats,
+    /// Events published since the start of the host.
+    published: u64,
 }
 
 /// Numbers for operators.
@@ -48,61 +55,94 @@ struct State {
 pub struct StreamStats {
     pub name: Arc<str>,
     pub class: StreamClass,
-    /// Events published in this epoch.
+    pub epoch: Arc<str>,
+    /// The newest `seq`.
     pub head: u64,
+    /// Events since the start of the host.
+    pub published: u64,
     pub first_available: Option<u64>,
     pub kept_events: usize,
     /// Payload bytes.
     pub kept_bytes: usize,
     pub subscriptions: usize,
-}
-
-/// What a reader took in one step.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) events: Vec<Arc<Event>>,
-    /// Whether `events` are known to match; a page of the store is not filtered yet.
-    pub(crate) matched: bool,
-    /// Everything up to here was taken, or never matched.
-    pub(crate) position: u64,
-    pub(crate) loss: Option<Loss>,
-    /// Only the newest event per topic is wanted up to this `seq`.
-    pub(crate) conflate_until: Option<u64>,
-    /// Nothing is left to take; the reader will be woken.
-    pub(crate) idle: bool,
-}
-
-/// A reader's place, as it presents it.
-pub(crate) struct Reader<'a> {
-    pub(crate) id: SubscriptionId,
-    pub(crate) patterns: &'a [Pattern],
-    pub(crate) position: u64,
-    /// The position its client knows.
-    pub(crate) told: u64,
-    /// Read no further than this.
-    pub(crate) until: u64,
+    /// Subscriptions that are behind and read on from the log.
+    pub lagging: usize,
 }
 
 impl Stream {
     pub(crate) fn new(definition: &StreamDefinition, epoch: Arc<str>, limits: BrokerLimits) -> Self {
         let store = Store::new(definition.class, definition.retention, &limits);
-        let state = Mutex::new(State { head: 0, store, subscribers: Subscribers::new() });
+        let state = Mutex::new(State {
+            head: 0,
+            store,
+            subscribers: Subscribers::new(),
+            repeats: Repeats::default(),
+            published: 0,
+        });
         Self { name: Arc::clone(&definition.name), epoch, class: definition.class, limits, state }
     }
 
-    /// Stamps and keeps the event, and notes it for its subscribers. Never waits for any of them.
-    pub(crate) fn publish(&self, publish: Publish) -> u64 {
-        let (time, now) = (SystemTime::now(), Instant::now());
-        let ttl = publish.ttl.filter(|ttl| *ttl < FOREVER);
-        let (stream, epoch) = (Arc::clone(&self.name), Arc::clone(&self.epoch));
-        let Publish { topic, payload, origin, .. } = publish;
+    /// Stamps and keeps the event, and notes it for its subscribers. Never waits for any of them. With the name of a
+    /// request somebody must listen now.
+    ///
+    /// # Errors
+    /// `KeyReused`, `TopicMoved`, `NothingToCompare`, `NoResponder`; then nothing was published.
+    pub(crate) fn publish(
+        &self,
+        publish: Publish,
+        conditions: Conditions,
+        request: Option<Arc<str>>,
+    ) -> Result<Published, BrokerError> {
+        let now = clock::now();
+        let key = conditions.key.map(|key| ((publish.origin.principal.clone(), key), publish.content()));
         let mut state = self.state();
         let state = &mut *state;
+        if let Some((name, content)) = &key {
+            match state.repeats.look_up(name, *content, now) {
+                Known::New => {}
+                Known::Repeated(seq) => return Ok(self.published(seq, true)),
+                Known::Reused => return Err(BrokerError::KeyReused { key: name.1.to_string() }),
+            }
+        }
+        if let Some(expected) = conditions.topic_seq {
+            self.check_topic(&state.store, &publish.topic, expected)?;
+        }
+        if request.is_some() && state.subscribers.count(&publish.topic, publish.origin.peer) == 0 {
+            return Err(BrokerError::NoResponder { topic: publish.topic.as_str().to_owned() });
+        }
         state.head += 1;
-        let event = Arc::new(Event::new(stream, epoch, state.head, topic, time, payload, origin, ttl));
+        state.published += 1;
+        if let Some((name, content)) = key {
+            state.repeats.note(name, content, state.head, now);
+        }
+        let event = Arc::new(self.event(publish, request, state.head, now));
         state.store.append(&event, now);
         state.subscribers.offer(&event, &self.limits);
-        state.head
+        Ok(self.published(state.head, false))
+    }
+
+    fn event(&self, publish: Publish, request: Option<Arc<str>>, seq: u64, now: Instant) -> Event {
+        let (stream, epoch) = (Arc::clone(&self.name), Arc::clone(&self.epoch));
+        let stamp = Stamp { stream, epoch, seq, time: SystemTime::now() };
+        let mut event = Event::new(stamp, publish.topic, publish.payload, publish.origin);
+        event.expires_at = publish.ttl.filter(|ttl| *ttl < FOREVER).map(|ttl| now + ttl);
+        event.request = request;
+        event
+    }
+
+    fn published(&self, seq: u64, duplicate: bool) -> Published {
+        Published { stream: Arc::clone(&self.name), epoch: Arc::clone(&self.epoch), seq, duplicate }
+    }
+
+    fn check_topic(&self, store: &Store, topic: &Topic, expected: u64) -> Result<(), BrokerError> {
+        if self.class == StreamClass::Ephemeral {
+            return Err(BrokerError::NothingToCompare { stream: self.name.to_string() });
+        }
+        let current = store.newest_of(topic).unwrap_or(0);
+        if current == expected {
+            return Ok(());
+        }
+        Err(BrokerError::TopicMoved { topic: topic.as_str().to_owned(), expected, current })
     }
 
     /// Decides how the subscription begins and registers it, in one step.
@@ -110,7 +150,7 @@ impl Stream {
         let mut state = self.state();
         let plan = self.plan(&mut state, &options.patterns, &options.since, options.on_gap);
         let backlog = self.backlog_for(&plan);
-        state.subscribers.insert(id, &options.patterns, backlog, options.on_overflow, wake);
+        state.subscribers.insert(id, backlog, options, wake);
         plan
     }
 
@@ -125,7 +165,7 @@ impl Stream {
     }
 
     fn plan(&self, state: &mut State, patterns: &[Pattern], since: &Since, on_gap: OnGap) -> Plan {
-        state.store.trim(Instant::now());
+        state.store.trim(clock::now());
         let view =
             View { name: &self.name, epoch: &self.epoch, class: self.class, head: state.head, store: &state.store };
         plan(&view, patterns, since, on_gap)
@@ -148,18 +188,9 @@ impl Stream {
     /// Takes what is next for a reader, at most one page. `None` when it was closed for being slow.
     pub(crate) fn take(&self, reader: &Reader<'_>) -> Option<Taken> {
         let mut state = self.state();
-        let State { head, store, subscribers } = &mut *state;
+        let State { head, store, subscribers, .. } = &mut *state;
         let backlog = &mut subscribers.get_mut(reader.id)?.backlog;
-        let taken = match backlog {
-            Backlog::Closed => return None,
-            Backlog::Ring { .. } => take_ring(backlog, reader, *head),
-            Backlog::Pending { .. } => take_pending(backlog, store, reader, *head, &self.limits),
-            Backlog::Scanning { conflate: conflate @ true } => {
-                *conflate = false;
-                Taken { conflate_until: Some(*head), ..Taken::nothing(reader.position) }
-            }
-            Backlog::Scanning { .. } => take_page(backlog, store, reader, *head, &self.limits),
-        };
+        let taken = take(backlog, store, reader, *head, &self.limits)?;
         if taken.idle && self.class != StreamClass::Ephemeral {
             subscribers.told(reader.id, reader.told);
         }
@@ -208,8 +239,8 @@ impl Stream {
         Position { epoch: Arc::clone(&self.epoch), seq: self.state().head }
     }
 
-    pub(crate) fn subscriber_count(&self, topic: &Topic) -> usize {
-        self.state().subscribers.count(topic)
+    pub(crate) fn subscriber_count(&self, topic: &Topic, from: Option<PeerId>) -> usize {
+        self.state().subscribers.count(topic, from)
     }
 
     pub(crate) fn stats(&self) -> StreamStats {
@@ -217,11 +248,14 @@ impl Stream {
         StreamStats {
             name: Arc::clone(&self.name),
             class: self.class,
+            epoch: Arc::clone(&self.epoch),
             head: state.head,
+            published: state.published,
             first_available: state.store.first(),
             kept_events: state.store.len(),
             kept_bytes: state.store.bytes(),
             subscriptions: state.subscribers.len(),
+            lagging: state.subscribers.lagging(),
         }
     }
 
@@ -230,78 +264,4 @@ impl Stream {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Taken {
-    fn nothing(position: u64) -> Self {
-        Self { events: Vec::new(), matched: true, position, loss: None, conflate_until: None, idle: false }
-    }
-}
-
-fn take_ring(backlog: &mut Backlog, reader: &Reader<'_>, head: u64) -> Taken {
-    let Backlog::Ring { events, bytes, dropped } = backlog else { return Taken::nothing(reader.position) };
-    let loss = (*dropped > 0).then(|| Loss {
-        after: reader.position,
-        resume_at: events.front().map_or(head + 1, |event| event.seq),
-        at_least: *dropped,
-        reason: GapReason::SlowConsumer,
-    });
-    (*dropped, *bytes) = (0, 0);
-    let events: Vec<_> = events.drain(..).collect();
-    Taken { idle: events.is_empty() && loss.is_none(), events, loss, ..Taken::nothing(head) }
-}
-
-fn take_pending(backlog: &mut Backlog, store: &Store, reader: &Reader<'_>, head: u64, limits: &BrokerLimits) -> Taken {
-    let Backlog::Pending { seqs, dropped } = backlog else { return Taken::nothing(reader.position) };
-    let evicted = evicted(store, reader);
-    // What is evicted is told by the loss; what is superseded has a newer value further on.
-    while seqs.front().is_some_and(|&seq| seq <= store.highest_evicted()) {
-        seqs.pop_front();
-    }
-    let loss = match (*dropped, evicted) {
-        (0, evicted) => evicted,
-        (dropped, evicted) => Some(Loss {
-            after: reader.position,
-            resume_at: seqs.front().map_or(head + 1, |&seq| seq),
-            at_least: dropped.max(evicted.map_or(0, |loss| loss.at_least)),
-            reason: GapReason::SlowConsumer,
-        }),
-    };
-    *dropped = 0;
-    let mut taken = Taken { loss, ..Taken::nothing(reader.position.max(store.highest_evicted())) };
-    let mut bytes = 0;
-    while let Some(seq) = seqs.pop_front() {
-        taken.position = seq;
-        let Some(event) = store.get(seq) else { continue };
-        bytes += event.payload.get().len();
-        taken.events.push(Arc::clone(event));
-        if taken.events.len() >= limits.page_events || bytes >= limits.page_bytes {
-            break;
-        }
-    }
-    if seqs.is_empty() {
-        taken.position = head;
-        taken.idle = taken.events.is_empty() && taken.loss.is_none();
-    }
-    taken
-}
-
-fn take_page(backlog: &mut Backlog, store: &Store, reader: &Reader<'_>, head: u64, limits: &BrokerLimits) -> Taken {
-    let loss = evicted(store, reader);
-    let position = reader.position.max(store.highest_evicted());
-    let until = reader.until.min(head);
-    let page = store.page_after(position, until, limits);
-    let position = if page.complete { position.max(until) } else { page.events.last().map_or(position, |e| e.seq) };
-    if position >= head {
-        // From here on publishers note what matches: nothing lies between this page and the next event.
-        *backlog = Backlog::caught_up();
-    }
-    Taken { events: page.events, matched: false, loss, ..Taken::nothing(position) }
-}
-
-/// What matched the reader and has left the store since its position.
-fn evicted(store: &Store, reader: &Reader<'_>) -> Option<Loss> {
-    let at_least = store.evicted_after(reader.position, reader.patterns)?;
-    let resume_at = store.highest_evicted() + 1;
-    Some(Loss { after: reader.position, resume_at, at_least, reason: GapReason::Evicted })
 }

@@ -8,10 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use midplane_model::{Event, Pattern, Topic, limits::CURSOR_EVENTS};
+use midplane_model::{Event, Pattern, PeerId, Topic, limits::CURSOR_EVENTS};
 use tokio::sync::Notify;
 
-use crate::{backlog::Backlog, limits::BrokerLimits, subscription::OnOverflow, trie::Trie};
+use crate::{
+    backlog::Backlog,
+    limits::BrokerLimits,
+    subscription::{OnOverflow, SubscribeOptions},
+    trie::Trie,
+};
 
 /// Names a subscription within its broker; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +26,9 @@ pub(crate) struct SubscriptionId(pub(crate) u64);
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) backlog: Backlog,
-    pub(crate) on_overflow: OnOverflow,
+    on_overflow: OnOverflow,
+    /// The connection whose own events are not wanted.
+    except: Option<PeerId>,
     /// Wakes the reader; it stores one permit, so a wake between look and wait is not lost.
     wake: Arc<Notify>,
     /// The last event that was offered; a second matching pattern changes nothing.
@@ -47,15 +54,15 @@ impl Subscribers {
     pub(crate) fn insert(
         &mut self,
         id: SubscriptionId,
-        patterns: &[Pattern],
         backlog: Backlog,
-        on_overflow: OnOverflow,
+        options: &SubscribeOptions,
         wake: Arc<Notify>,
     ) {
-        for pattern in patterns {
+        for pattern in &options.patterns {
             self.trie.insert(pattern, id);
         }
-        self.by_id.insert(id, Subscriber { backlog, on_overflow, wake, offered: 0, told: 0, due: 0 });
+        let (on_overflow, except) = (options.on_overflow, options.except);
+        self.by_id.insert(id, Subscriber { backlog, on_overflow, except, wake, offered: 0, told: 0, due: 0 });
     }
 
     pub(crate) fn remove(&mut self, id: SubscriptionId, patterns: &[Pattern]) {
@@ -80,6 +87,9 @@ impl Subscribers {
                 return;
             }
             subscriber.offered = event.seq;
+            if is_own(subscriber.except, event.origin.peer) {
+                return;
+            }
             let waits = subscriber.backlog.is_empty();
             subscriber.backlog.offer(event, subscriber.on_overflow, limits);
             // Only the first of a batch wakes: a reader that has something to take comes back by itself.
@@ -119,14 +129,29 @@ impl Subscribers {
         }
     }
 
-    /// How many subscriptions would receive an event of this topic.
-    pub(crate) fn count(&self, topic: &Topic) -> usize {
+    /// How many subscriptions would receive an event of this topic that this connection publishes.
+    pub(crate) fn count(&self, topic: &Topic, from: Option<PeerId>) -> usize {
         let mut ids = BTreeSet::new();
-        self.trie.visit(topic, &mut |id| ids.extend([id]));
+        self.trie.visit(topic, &mut |id| {
+            if self.by_id.get(&id).is_some_and(|subscriber| !is_own(subscriber.except, from)) {
+                ids.insert(id);
+            }
+        });
         ids.len()
+    }
+
+    /// How many are behind the store.
+    pub(crate) fn lagging(&self) -> usize {
+        let is_behind = |subscriber: &&Subscriber| matches!(subscriber.backlog, Backlog::Scanning { .. });
+        self.by_id.values().filter(is_behind).count()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
+}
+
+/// Whether a subscriber that does not want this connection's events would get one of them.
+pub(crate) fn is_own(except: Option<PeerId>, publisher: Option<PeerId>) -> bool {
+    except.is_some() && except == publisher
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use midplane_model::{Event, Pattern};
+use midplane_model::{Event, Pattern, PeerId};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -20,6 +20,9 @@ pub struct SubscribeOptions {
     pub since: Since,
     pub on_gap: OnGap,
     pub on_overflow: OnOverflow,
+    /// Events that this connection's client published itself are not delivered; the position moves past them all the
+    /// same. Where they are lost they count as lost: a lower bound and a caution, as everywhere.
+    pub except: Option<PeerId>,
 }
 
 /// What happens when more than `PENDING_EVENTS_MAX` matched events wait for the reader. An `ephemeral` stream keeps
@@ -148,6 +151,12 @@ impl Subscription {
         let feeds = self.feeds.iter_mut().filter(|feed| named(feed.stream()));
         let streams = feeds.map(|feed| (Arc::clone(&feed.stream().name), feed.rejoin(since, on_gap))).collect();
         SubscribeReport { streams }
+    }
+
+    /// The `n` of the last event that was delivered; 0 before the first.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     fn step(&mut self) -> Outcome {

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use midplane_broker::{BrokerStats, StreamStats};
 use midplane_model::ErrorCode;
 
 /// Counters are independent of each other, so relaxed order is enough.
@@ -39,7 +40,7 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn render(&self, connections: usize) -> String {
+    pub(crate) fn render(&self, connections: usize, events: &BrokerStats) -> String {
         let mut text = format!(
             "# TYPE midplane_connections gauge\nmidplane_connections {connections}\n\
              # TYPE midplane_calls_total counter\nmidplane_calls_total {}\n\
@@ -51,6 +52,23 @@ impl Metrics {
         for (code, counter) in ErrorCode::ALL.iter().zip(&self.errors) {
             let _ = writeln!(text, "midplane_errors_total{{code=\"{}\"}} {}", code.as_str(), counter.load(Relaxed));
         }
+        render_streams(&mut text, events);
         text
     }
+}
+
+/// Figures per stream, of which there is a handful; never per topic, of which there are as many as clients like.
+fn render_streams(text: &mut String, events: &BrokerStats) {
+    let _ = writeln!(text, "# TYPE midplane_requests gauge\nmidplane_requests {}", events.requests);
+    let mut family = |name: &str, kind: &str, value: &dyn Fn(&StreamStats) -> u64| {
+        let _ = writeln!(text, "# TYPE midplane_{name} {kind}");
+        for stream in &events.streams {
+            let _ = writeln!(text, "midplane_{name}{{stream=\"{}\"}} {}", stream.name, value(stream));
+        }
+    };
+    family("events_published_total", "counter", &|stream| stream.published);
+    family("events_kept", "gauge", &|stream| stream.kept_events as u64);
+    family("events_kept_bytes", "gauge", &|stream| stream.kept_bytes as u64);
+    family("subscriptions", "gauge", &|stream| stream.subscriptions as u64);
+    family("subscriptions_lagging", "gauge", &|stream| stream.lagging as u64);
 }

@@ -22,6 +22,7 @@ use crate::{
 pub(crate) struct Shared {
     pub config: GatewayConfig,
     pub router: Arc<Router>,
+    pub broker: Arc<Broker>,
     pub guard: Guard,
     pub tokens: Arc<Tokens>,
     pub audit: Arc<Audit>,
@@ -52,6 +53,7 @@ impl Shared {
         let shared = Self {
             guard,
             router,
+            broker: broker.clone(),
             tokens: Arc::new(Tokens::new(owner, config.issued.clone(), config.token_store.clone())),
             audit: Arc::new(Audit::new(config.audit.clone())),
             cookies: Secrets::new(COOKIE_AGE_MAX),

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::topic::Topic;
+use crate::{channel::PeerId, topic::Topic};
 
 /// A place in a stream: everything up to and including `seq` has been seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -26,6 +26,18 @@ pub struct Origin {
     pub plugin: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Arc<str>>,
+    /// The connection whose client published it. For `echo: false`; never shown.
+    #[serde(skip)]
+    pub peer: Option<PeerId>,
+}
+
+/// Where and when an event came to stand.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    pub stream: Arc<str>,
+    pub epoch: Arc<str>,
+    pub seq: u64,
+    pub time: SystemTime,
 }
 
 /// An event as the broker stamped it. Shared as `Arc<Event>`; its JSON is made once for all sockets.
@@ -40,24 +52,28 @@ pub struct Event {
     pub origin: Origin,
     /// Not delivered after this moment.
     pub expires_at: Option<Instant>,
+    /// Somebody waits for an answer, to be given under this name.
+    pub request: Option<Arc<str>>,
     json: OnceLock<String>,
 }
 
 impl Event {
+    /// An event that never expires and wants no answer; set the fields of one that does before it is shared.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "the broker is the only caller and names each field")]
-    pub fn new(
-        stream: Arc<str>,
-        epoch: Arc<str>,
-        seq: u64,
-        topic: Topic,
-        time: SystemTime,
-        payload: Box<RawValue>,
-        origin: Origin,
-        ttl: Option<Duration>,
-    ) -> Self {
-        let expires_at = ttl.map(|ttl| Instant::now() + ttl);
-        Self { stream, epoch, seq, topic, time, payload, origin, expires_at, json: OnceLock::new() }
+    pub fn new(stamp: Stamp, topic: Topic, payload: Box<RawValue>, origin: Origin) -> Self {
+        let Stamp { stream, epoch, seq, time } = stamp;
+        Self {
+            stream,
+            epoch,
+            seq,
+            topic,
+            time,
+            payload,
+            origin,
+            expires_at: None,
+            request: None,
+            json: OnceLock::new(),
+        }
     }
 
     /// The members that are the same for every subscriber, `"stream":…,…,"origin":…`, without braces: a socket puts
@@ -66,8 +82,9 @@ impl Event {
     pub fn shared_json(&self) -> &str {
         self.json.get_or_init(|| {
             let text = |value: &dyn erased::Json| value.json();
+            let request = self.request.as_ref().map(|request| format!(r#","request":{}"#, text(request)));
             format!(
-                r#""stream":{},"epoch":{},"seq":{},"topic":{},"time":{},"payload":{},"origin":{}"#,
+                r#""stream":{},"epoch":{},"seq":{},"topic":{},"time":{},"payload":{},"origin":{}{}"#,
                 text(&self.stream),
                 text(&self.epoch),
                 self.seq,
@@ -75,6 +92,7 @@ impl Event {
                 text(&rfc3339(self.time)),
                 self.payload.get(),
                 text(&self.origin),
+                request.unwrap_or_default(),
             )
         })
     }

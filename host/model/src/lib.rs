@@ -15,7 +15,7 @@ pub mod topic;
 
 pub use call::{Call, CallContext, Deadline, Reply};
 pub use channel::{Channel, ChannelKind, Frame, FrameSink, FrameSource, Peer, PeerId};
-pub use event::{Event, Origin, Position};
+pub use event::{Event, Origin, Position, Stamp};
 pub use fault::{ErrorCode, Fault};
 pub use name::PluginName;
 pub use principal::{Principal, Scope};

@@ -51,6 +51,12 @@ pub const PAGE_EVENTS_MAX: usize = 256;
 pub const PAGE_BYTES_MAX: usize = 512 * 1024;
 /// Topics per stream for which the last lost event is known exactly; older ones share one conservative answer.
 pub const EVICTED_TOPICS_MAX: usize = 16 * 1024;
+/// Time for which a publisher's key names the event that it published first.
+pub const PUBLISH_KEY_AGE_MAX: Duration = Duration::from_secs(600);
+/// Keys remembered per stream; one more forgets the oldest.
+pub const PUBLISH_KEYS_MAX: usize = 16 * 1024;
+/// Requests that wait for an answer; one more is `unavailable`.
+pub const REQUESTS_MAX: usize = 4096;
 /// Events of one page of history.
 pub const HISTORY_EVENTS_MAX: usize = 1000;
 

@@ -200,6 +200,7 @@ impl Task {
                     time: rfc3339(event.time),
                     payload: event.payload.get().to_owned(),
                     origin: origin(&event.origin),
+                    request: event.request.as_deref().map(str::to_owned),
                 });
             }
             Delivery::Gap { .. } => {
@@ -263,6 +264,7 @@ fn event(topic: &str, payload: String) -> Event {
         time: rfc3339(SystemTime::now()),
         payload,
         origin: Origin { principal: None, plugin: None, request_id: None },
+        request: None,
     }
 }
 

@@ -3,6 +3,8 @@
 mod delivery;
 mod fixture;
 mod order;
+mod publishing;
+mod requests;
 mod slow;
 mod start;
 mod truth;

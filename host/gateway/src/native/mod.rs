@@ -30,6 +30,6 @@ pub(crate) fn register(shared: &Shared, broker: &Arc<Broker>) -> Result<(), Gate
     auth::register(router, take("auth")?, &shared.tokens, &shared.audit);
     session::register(router, take("session")?, connections, broker, config);
     event::register(router, take("event")?, connections, broker);
-    system::register(router, take("system")?, connections, config);
+    system::register(router, take("system")?, connections, broker, config);
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::{
     time::SystemTime,
 };
 
+use midplane_broker::Broker;
 use midplane_model::{CallContext, Fault, event::rfc3339, schema::Interface};
 use midplane_router::{Params, Router, register_native};
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ struct SystemService {
     /// Weak: the router holds this service.
     router: Weak<Router>,
     connections: Arc<Connections>,
+    broker: Arc<Broker>,
     version: Arc<str>,
     instance_id: Arc<str>,
     started_at: String,
@@ -25,11 +27,13 @@ pub(crate) fn register(
     router: &Arc<Router>,
     interface: Interface,
     connections: &Arc<Connections>,
+    broker: &Arc<Broker>,
     config: &GatewayConfig,
 ) {
     let service = Arc::new(SystemService {
         router: Arc::downgrade(router),
         connections: connections.clone(),
+        broker: broker.clone(),
         version: config.version.clone(),
         instance_id: config.instance_id.clone(),
         started_at: rfc3339(SystemTime::now()),
@@ -45,16 +49,23 @@ impl SystemService {
     fn serve(&self, function: &str) -> Result<Value, Fault> {
         let methods = self.router.upgrade().map(|router| router.methods()).unwrap_or_default();
         match function {
-            "status" => Ok(json!({
-                "version": self.version,
-                "instance_id": self.instance_id,
-                "started_at": self.started_at,
-                "plugins": (self.plugin_count)(),
-                "methods": methods.len(),
-                "connections": self.connections.len(),
-            })),
+            "status" => Ok(self.status(methods.len())),
             "methods" => Ok(methods.keys().map(|name| Value::from(&**name)).collect()),
             _ => Err(Fault::internal()),
         }
+    }
+
+    fn status(&self, methods: usize) -> Value {
+        let events = self.broker.stats();
+        json!({
+            "version": self.version,
+            "instance_id": self.instance_id,
+            "started_at": self.started_at,
+            "plugins": (self.plugin_count)(),
+            "methods": methods,
+            "connections": self.connections.len(),
+            "streams": events.streams,
+            "requests": events.requests,
+        })
     }
 }

@@ -38,7 +38,7 @@ use closing::CloseReason;
 
 pub(crate) use connection::{Connection, Session};
 pub(crate) use connections::{Connections, Slot};
-pub(crate) use subscriptions::open as open_subscription;
+pub(crate) use subscriptions::{Recovery, open as open_subscription};
 
 /// The subprotocol of this socket.
 pub(crate) const PROTOCOL: &str = "midplane.v1";

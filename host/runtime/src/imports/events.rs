@@ -18,13 +18,13 @@ impl Guest {
         if !own && !self.package.manifest.grants.publish.iter().any(|grant| grant.matches(&topic)) {
             return Err(denied("publish", &format!("publishing {topic}")));
         }
-        let payload =
-            RawValue::from_string(payload).map_err(|_| Fault::invalid_params("payload", "the payload is no JSON"))?;
+        let payload = json(payload)?;
         let context = self.outgoing();
         let origin = Origin {
             principal: Some(context.principal.name.clone()),
             plugin: Some(self.slot.name.as_str().into()),
             request_id: Some(context.request_id.clone()),
+            ..Origin::default()
         };
         let published =
             self.host.parts.broker.publish(Publish { topic, payload, origin, ttl: None }).map_err(Fault::from)?;
@@ -73,4 +73,13 @@ impl events::Host for Guest {
         _ = self.inbox.send(Command::Unsubscribe(patterns)).await;
         Ok(())
     }
+
+    async fn reply(&mut self, request: String, payload: String) -> wasmtime::Result<Result<(), Error>> {
+        let answer = json(payload).and_then(|payload| Ok(self.host.parts.broker.reply(&request, payload)?));
+        Ok(answer.map_err(Error::from))
+    }
+}
+
+fn json(text: String) -> Result<Box<RawValue>, Fault> {
+    RawValue::from_string(text).map_err(|_| Fault::invalid_params("payload", "the payload is no JSON"))
 }

@@ -1,4 +1,5 @@
 //! Remembers the events it hears, in memory, and says every one again as `listener.heard`, so that a test can wait for it.
+//! A request is answered with what it asked.
 
 use std::{
     cell::{Cell, RefCell},
@@ -88,7 +89,10 @@ impl Subscriber for Listener {
         if FAIL_NEXT.replace(false) {
             return Err(Error::internal("asked to fail"));
         }
-        let Event { topic, seq, payload, origin, .. } = event;
+        let Event { topic, seq, payload, origin, request, .. } = event;
+        if let Some(request) = request {
+            events::reply(&request, &payload)?;
+        }
         let echo = origin.request_id.is_some_and(|id| MINE.with_borrow(|mine| mine.contains(&id)));
         let again = serde_json::json!({ "topic": topic, "seq": seq });
         HEARD.with_borrow_mut(|heard| {

@@ -1,0 +1,99 @@
+//! `event.*`: subscribe, publish, ask and answer, and read the past.
+
+mod parameters;
+mod past;
+mod publishing;
+
+use std::sync::{Arc, Weak};
+
+use midplane_broker::{Broker, OnGap, OnOverflow, Since, SubscribeOptions};
+use midplane_model::{CallContext, ErrorCode, Fault, Pattern, Scope, schema::Interface};
+use midplane_router::{Params, Router, register_native};
+use serde_json::{Value, json};
+
+use self::parameters::{patterns, since};
+use crate::socket::{Connections, Recovery, open_subscription};
+
+struct EventService {
+    /// Weak: the router holds this service.
+    router: Weak<Router>,
+    connections: Arc<Connections>,
+    broker: Arc<Broker>,
+}
+
+pub(crate) fn register(
+    router: &Arc<Router>,
+    interface: Interface,
+    connections: &Arc<Connections>,
+    broker: &Arc<Broker>,
+) {
+    let service = Arc::new(EventService {
+        router: Arc::downgrade(router),
+        connections: connections.clone(),
+        broker: broker.clone(),
+    });
+    let handler =
+        move |function: &str, params: Params, context: CallContext| -> midplane_model::BoxFuture<'static, _> {
+            let (service, function) = (service.clone(), function.to_owned());
+            Box::pin(async move { service.serve(&function, params, &context).await })
+        };
+    let scopes = [("publish", Scope::Write), ("request", Scope::Write), ("reply", Scope::Write)];
+    register_native(router, interface, &scopes, Arc::new(handler));
+}
+
+impl EventService {
+    async fn serve(&self, function: &str, params: Params, context: &CallContext) -> Result<Value, Fault> {
+        match function {
+            "subscribe" => self.subscribe(params, context),
+            "recover" => self.recover(params, context).await,
+            "unsubscribe" => self.unsubscribe(params, context),
+            "publish" => self.publish(params, context),
+            "request" => self.request(params, context).await,
+            "reply" => self.reply(params),
+            "history" => self.history(params),
+            _ => Err(Fault::internal()),
+        }
+    }
+
+    fn subscribe(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
+        let connection = self.connections.of(context)?;
+        let echo = params.take::<Option<bool>>("echo")?.unwrap_or(true);
+        let options = SubscribeOptions {
+            patterns: patterns(&params.take::<Vec<String>>("patterns")?)?,
+            since: since("since", &params.take("since")?)?,
+            on_gap: params.take::<Option<OnGap>>("on_gap")?.unwrap_or_default(),
+            on_overflow: params.take::<Option<OnOverflow>>("on_overflow")?.unwrap_or_default(),
+            except: (!echo).then_some(connection.id),
+        };
+        let answered = connection.calls.answered(&context.request_id).ok_or_else(ended)?;
+        let (report, subscription) = self.broker.subscribe(&options)?;
+        let number = open_subscription(&connection, subscription, answered)?;
+        let patterns: Vec<&str> = options.patterns.iter().map(Pattern::as_str).collect();
+        Ok(json!({"subscription": number, "patterns": patterns, "streams": report.streams}))
+    }
+
+    async fn recover(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
+        let connection = self.connections.of(context)?;
+        let number: u64 = params.take("subscription")?;
+        let since = since("since", &params.take("since")?)?;
+        if since == Since::None {
+            return Err(Fault::invalid_params("params.since", "params.since: expected a position, got null"));
+        }
+        let on_gap = params.take::<Option<OnGap>>("on_gap")?.unwrap_or_default();
+        let answered = connection.calls.answered(&context.request_id).ok_or_else(ended)?;
+        let recovered = connection.subscriptions.recover(number, Recovery { since, on_gap, answered }).await;
+        let (n, report) =
+            recovered.ok_or_else(|| Fault::not_found(format!("there is no subscription {number} here")))?;
+        Ok(json!({"subscription": number, "n": n, "streams": report.streams}))
+    }
+
+    fn unsubscribe(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
+        let number: u64 = params.take("subscription")?;
+        self.connections.of(context)?.subscriptions.close(number);
+        Ok(json!({"subscription": number}))
+    }
+}
+
+fn ended() -> Fault {
+    Fault::new(ErrorCode::Cancelled, "the call that subscribes has ended")
+}
