@@ -22,6 +22,9 @@ async fn each_bad_plugin_is_refused_by_name_and_the_good_ones_run() -> Result<()
     let host = Host::start_with(Options::default(), |plugins| {
         copy_folder(&guest("counter")?, &plugins.join("counter"))?;
         copy_folder(&guest("wrong-contract")?, &plugins.join("wrong-contract"))?;
+        copy_folder(&guest("newer-contract")?, &plugins.join("newer-contract"))?;
+        copy_folder(&guest("relay")?, &plugins.join("newer-manifest"))?;
+        set_in_manifest(&plugins.join("newer-manifest"), "host", "host = \"^0.9\"")?;
         copy_folder(&guest("echo")?, &plugins.join("unknown-key"))?;
         set_in_manifest(&plugins.join("unknown-key"), "description", "colour = \"red\"")?;
         copy_folder(&guest("counter")?, &plugins.join("second-counter"))?;
@@ -36,6 +39,11 @@ async fn each_bad_plugin_is_refused_by_name_and_the_good_ones_run() -> Result<()
     client.call("event.subscribe", json!({ "patterns": ["plugin.load_failed"], "since": "earliest" })).await?;
     for (source, needle) in [
         ("wrong-contract", "midplane:host/telepathy"),
+        (
+            "newer-contract",
+            "midplane:host/log@0.3.0, which this host does not have (it serves midplane:host 0.2.0 and 0.1.0)",
+        ),
+        ("newer-manifest", "built for midplane:host ^0.9, this host serves 0.2.0 and 0.1.0"),
         ("unknown-key", "colour"),
         ("second-counter", "counter"),
         ("no-component", "no component"),

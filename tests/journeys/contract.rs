@@ -1,4 +1,5 @@
-//! What the contract tells a plugin: who caused an event, why it starts, and what its log keeps.
+//! What the contract tells a plugin: who caused an event, why it starts, what its log keeps. And that a plugin which was built
+//! against an older contract sees what it was promised.
 
 use anyhow::{Context, Result};
 use midplane_tests::{Client, Host, Options, copy_folder, guest, set_in_manifest};
@@ -69,5 +70,46 @@ async fn a_plugin_that_failed_learns_of_what_when_it_is_restarted() -> Result<()
     client.event(|event| event["payload"]["name"] == "trap" && event["payload"]["to"] == "running").await?;
     let fields = logged(&mut client, "trap", "started again").await?;
     assert!(fields["failure"].as_str().is_some_and(|failure| failure.contains("unreachable")), "{fields}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_of_an_older_contract_keeps_its_state_over_a_reload() -> Result<()> {
+    let (host, mut client) = with_guest("former-contract").await?;
+    assert_eq!(client.call("former_contract.increment", json!({})).await?, 1);
+    set_in_manifest(&host.plugins.join("former-contract"), "version", "version = \"1.0.1\"")?;
+    client.call("plugin.reload", json!({ "name": "former-contract" })).await?;
+    assert_eq!(client.call("former_contract.increment", json!({})).await?, 2);
+    let logs = client.call("plugin.logs", json!({ "name": "former-contract" })).await?.to_string();
+    assert!(logs.contains("counting from 1") && logs.contains("counted to 1"), "{logs}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_of_an_older_contract_hears_events_as_they_were() -> Result<()> {
+    let (_host, mut client) = with_guest("former-contract").await?;
+    client.subscribe(&["former_contract.heard"]).await?;
+    client.call("event.publish", json!({ "topic": "test.said", "payload": 1 })).await?;
+    client.event_on("former_contract.heard").await?;
+    client.call("former_contract.publish", json!({ "topic": "former_contract.said" })).await?;
+    client.event_on("former_contract.heard").await?;
+    let heard = client.call("former_contract.heard_so_far", json!({})).await?;
+    let expected = json!([
+        { "topic": "test.said", "plugin": null },
+        { "topic": "former_contract.said", "plugin": "former-contract" },
+    ]);
+    assert_eq!(heard, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_import_of_an_older_contract_answers_as_it_did() -> Result<()> {
+    let (_host, mut client) = with_guest("former-contract").await?;
+    assert_eq!(client.call("former_contract.use_storage", json!({})).await?, json!(["a", "b"]));
+    assert_eq!(client.call("former_contract.use_files", json!({})).await?, json!(["three.txt"]));
+    let screen = client.call("former_contract.use_terminals", json!({})).await?;
+    assert!(screen.as_str().is_some_and(|screen| screen.contains("former-contract")), "{screen}");
+    let others = client.call("former_contract.use_others", json!({})).await?;
+    assert_eq!(others, json!(["former-contract", "1.0.0", "{}", "owner"]));
     Ok(())
 }

@@ -216,10 +216,10 @@ impl Work<'_> {
                     }
                 }
                 Message::Event(event) => {
-                    let Some(on_event) = exports.on_event else { return };
+                    let Some(on_event) = exports.hooks.on_event else { return };
                     inside.enter(id, entry(Answer::Nobody));
                     let topic = event.topic.clone();
-                    let result = on_event.call_concurrent(accessor, (event,)).await;
+                    let result = on_event.call(accessor, event).await;
                     inside.leave(id);
                     if let Ok((Err(error),)) = result {
                         let message = format!("on-event {topic}: {}: {}", error.code, error.message);

@@ -11,12 +11,13 @@ use midplane_model::{CallContext, Fault, Reply, schema::Function};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wasmtime::{
     Store, StoreLimits, StoreLimitsBuilder,
-    component::{ComponentNamedList, Func, Instance as Raw, Lift, Lower, ResourceTable, TypedFunc},
+    component::{Func, Instance as Raw, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
-    bindings::{Ending, Error, Event, Occasion, Snapshot},
+    bindings::{Ending, Occasion, Snapshot},
+    contract::{Hooks, Outcome},
     host::{Host, split_id},
     inbox,
     log_line::LogLine,
@@ -158,8 +159,6 @@ pub struct Export {
     pub shape: Option<&'static dyn Shape>,
 }
 
-type Outcome = (Result<(), Error>,);
-
 /// What the component exports, looked up once.
 #[derive(Default)]
 pub struct Exports {
@@ -167,11 +166,7 @@ pub struct Exports {
     pub methods: HashMap<Arc<str>, Arc<Export>>,
     /// By interface (without version) and function.
     pub typed: HashMap<(String, Arc<str>), Arc<Export>>,
-    pub start: Option<TypedFunc<(Occasion,), Outcome>>,
-    pub stop: Option<TypedFunc<(Ending,), ()>>,
-    pub on_event: Option<TypedFunc<(Event,), Outcome>>,
-    pub save: Option<TypedFunc<(), (Result<Snapshot, Error>,)>>,
-    pub restore: Option<TypedFunc<(Snapshot,), Outcome>>,
+    pub hooks: Hooks,
 }
 
 pub struct Instance {
@@ -224,7 +219,7 @@ impl Instance {
 
     /// Gives the state of the former generation to this one. Whether there was anybody to take it.
     pub async fn restore(&mut self, snapshot: Snapshot) -> Result<bool, LoadError> {
-        let Some(restore) = self.exports.restore else { return Ok(false) };
+        let Some(restore) = self.exports.hooks.restore else { return Ok(false) };
         let _own = self.own_work();
         let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
         let call = restore.call_async(&mut self.store, (snapshot,));
@@ -233,15 +228,15 @@ impl Instance {
 
     /// Calls `lifecycle.start`.
     pub async fn start(&mut self, occasion: Occasion) -> Result<(), LoadError> {
-        let Some(start) = self.exports.start else { return Ok(()) };
+        let Some(start) = self.exports.hooks.start else { return Ok(()) };
         let _own = self.own_work();
         let limit = self.store.data().package.manifest.limits.deadline;
-        finish("start", limit, start.call_async(&mut self.store, (occasion,))).await
+        finish("start", limit, start.call(&mut self.store, occasion)).await
     }
 
     /// Calls `state.save`; none when the plugin has no state. An error leaves the instance usable unless it trapped.
     pub async fn save(&mut self) -> Result<Option<Snapshot>, LoadError> {
-        let Some(save) = self.exports.save else { return Ok(None) };
+        let Some(save) = self.exports.hooks.save else { return Ok(None) };
         let _own = self.own_work();
         let limit = midplane_model::limits::RELOAD_DRAIN_MAX;
         match tokio::time::timeout(limit, save.call_async(&mut self.store, ())).await {
@@ -254,9 +249,9 @@ impl Instance {
 
     /// Calls `lifecycle.stop`; whatever comes of it, the instance is dropped afterwards.
     pub async fn stop(&mut self, ending: Ending) {
-        let Some(stop) = self.exports.stop else { return };
+        let Some(stop) = self.exports.hooks.stop else { return };
         let _own = self.own_work();
-        let done = tokio::time::timeout(Duration::from_secs(2), stop.call_async(&mut self.store, (ending,))).await;
+        let done = tokio::time::timeout(Duration::from_secs(2), stop.call(&mut self.store, ending)).await;
         if !matches!(done, Ok(Ok(()))) {
             tracing::warn!(plugin = %self.store.data().slot.name, "stop did not end well; the instance is dropped");
         }
@@ -297,14 +292,7 @@ async fn finish(
 }
 
 fn look_up(store: &mut Store<Guest>, raw: &Raw, package: &Package) -> Result<Exports, LoadError> {
-    let mut exports = Exports {
-        start: typed(store, raw, "midplane:host/lifecycle@0.2.0", "start")?,
-        stop: typed(store, raw, "midplane:host/lifecycle@0.2.0", "stop")?,
-        on_event: typed(store, raw, "midplane:host/subscriber@0.2.0", "on-event")?,
-        save: typed(store, raw, "midplane:host/state@0.2.0", "save")?,
-        restore: typed(store, raw, "midplane:host/state@0.2.0", "restore")?,
-        ..Exports::default()
-    };
+    let mut exports = Exports { hooks: Hooks::look_up(store, raw)?, ..Exports::default() };
     for interface in &package.services {
         let Some(index) = raw.get_export_index(&mut *store, None, &interface.id) else { continue };
         for function in &interface.functions {
@@ -322,26 +310,6 @@ fn look_up(store: &mut Store<Guest>, raw: &Raw, package: &Package) -> Result<Exp
         }
     }
     Ok(exports)
-}
-
-/// A function of an optional interface; none if the component does not export it, an error if its type is another.
-fn typed<P, R>(
-    store: &mut Store<Guest>,
-    raw: &Raw,
-    interface: &'static str,
-    function: &'static str,
-) -> Result<Option<TypedFunc<P, R>>, LoadError>
-where
-    P: ComponentNamedList + Lower,
-    R: ComponentNamedList + Lift,
-{
-    let Some(index) = raw.get_export_index(&mut *store, None, interface) else { return Ok(None) };
-    let Some(index) = raw.get_export_index(&mut *store, Some(&index), function) else { return Ok(None) };
-    raw.get_typed_func(&mut *store, index).map(Some).map_err(|cause| LoadError::WrongExport {
-        interface,
-        function,
-        cause,
-    })
 }
 
 /// Log lines a second that a guest may write; the rest is counted.

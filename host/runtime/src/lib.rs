@@ -9,6 +9,7 @@
 mod actor;
 mod bindings;
 mod cache;
+mod contract;
 mod convert;
 mod engine;
 mod host;

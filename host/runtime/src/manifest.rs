@@ -9,8 +9,7 @@ use midplane_model::{
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 
-/// The contract this host serves.
-pub const CONTRACT: Version = Version::new(0, 2, 0);
+use crate::contract;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -18,7 +17,7 @@ pub enum ManifestError {
     Parse(String),
     #[error("plugin.toml: {key}: {reason}")]
     Value { key: String, reason: String },
-    #[error("plugin.toml: built for midplane:host {wanted}, this host serves {CONTRACT}")]
+    #[error("plugin.toml: built for midplane:host {wanted}, this host serves {}", contract::served())]
     Contract { wanted: VersionReq },
 }
 
@@ -136,7 +135,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let raw: Raw = toml::from_str(text).map_err(|error| ManifestError::Parse(error.to_string()))?;
         let wanted = value("plugin.host", VersionReq::parse(&raw.plugin.host))?;
-        if !wanted.matches(&CONTRACT) {
+        if !contract::accepts(&wanted) {
             return Err(ManifestError::Contract { wanted });
         }
         if raw.plugin.component.contains(['/', '\\']) || raw.plugin.component.starts_with('.') {

@@ -9,36 +9,16 @@ use midplane_model::{
 };
 use midplane_router::{WitError, interfaces_of_component, interfaces_of_packages};
 use sha2::{Digest, Sha256};
-use wasmtime::component::{HasSelf, InstancePre, Linker};
+use wasmtime::component::{InstancePre, Linker};
 
 use crate::{
-    bindings::Plugin,
+    contract,
     engine::EngineError,
     host::{Bundle, Host},
     instance::Guest,
     link,
     manifest::{Manifest, ManifestError},
 };
-
-/// Interfaces of the host's own contract that a plugin may import or export.
-const HOST_PREFIX: &str = "midplane:host/";
-const HOST_IMPORTS: &[&str] =
-    &["types", "context", "events", "services", "storage", "config", "log", "timers", "files", "watch", "terminals"];
-
-/// The contract's WIT, so that the WIT beside a plugin can be read.
-const HOST_WIT: &[(&str, &str)] = &[
-    ("types.wit", include_str!("../../../wit/host/types.wit")),
-    ("context.wit", include_str!("../../../wit/host/context.wit")),
-    ("events.wit", include_str!("../../../wit/host/events.wit")),
-    ("services.wit", include_str!("../../../wit/host/services.wit")),
-    ("storage.wit", include_str!("../../../wit/host/storage.wit")),
-    ("config.wit", include_str!("../../../wit/host/config.wit")),
-    ("log.wit", include_str!("../../../wit/host/log.wit")),
-    ("timers.wit", include_str!("../../../wit/host/timers.wit")),
-    ("files.wit", include_str!("../../../wit/host/files.wit")),
-    ("terminals.wit", include_str!("../../../wit/host/terminals.wit")),
-    ("exports.wit", include_str!("../../../wit/host/exports.wit")),
-];
 
 /// Why a plugin, or a new generation of it, does not run.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +31,8 @@ pub enum LoadError {
     Decode { path: String, source: WitError },
     #[error("{}", with_cause(.0))]
     Compile(EngineError),
-    #[error(
-        "imports {interface}, which this host does not have (it serves midplane:host {})",
-        crate::manifest::CONTRACT
-    )]
-    UnknownImport { interface: String },
+    #[error("{verb} {what}, which this host does not have (it serves midplane:host {})", contract::served())]
+    UnknownContract { verb: &'static str, what: String },
     #[error("waits for a plugin that serves {interface}")]
     Missing { interface: String },
     #[error("waits for the plugin {name} {range}")]
@@ -167,7 +144,8 @@ impl Package {
         let interfaces = interfaces_of_component(&files.wasm).map_err(|source| LoadError::Decode { path, source })?;
         let needs = needs(interfaces.imports)?;
         let (hooks, services): (Vec<_>, Vec<_>) =
-            interfaces.exports.into_iter().partition(|interface| interface.id.starts_with(HOST_PREFIX));
+            interfaces.exports.into_iter().partition(|interface| contract::is_own(&interface.id));
+        hooks.iter().try_for_each(|hook| contract::check("exports", hook))?;
         let services = services.into_iter().filter(|interface| !interface.id.starts_with("wasi:"));
         let documented = document(services.collect(), &files.wit, &manifest);
         let component = host.parts.engine.compile(&files.wasm).map_err(LoadError::Compile)?;
@@ -195,12 +173,8 @@ impl Package {
 fn needs(imports: Vec<Interface>) -> Result<Vec<Interface>, LoadError> {
     let mut needs = Vec::new();
     for interface in imports {
-        if let Some(rest) = interface.id.strip_prefix(HOST_PREFIX) {
-            let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
-            let served = HOST_IMPORTS.contains(&name) && version.starts_with("0.2.");
-            if !served {
-                return Err(LoadError::UnknownImport { interface: interface.id.to_string() });
-            }
+        if contract::is_own(&interface.id) {
+            contract::check("imports", &interface)?;
         } else if !interface.id.starts_with("wasi:") && !interface.functions.is_empty() {
             needs.push(interface);
         }
@@ -215,7 +189,7 @@ fn linker(host: &Host) -> Result<Linker<Guest>, LoadError> {
     };
     let mut linker = Linker::new(host.parts.engine.wasm());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail("wasi"))?;
-    Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest).map_err(fail("midplane:host"))?;
+    contract::add_to_linker(&mut linker).map_err(fail("midplane:host"))?;
     Ok(linker)
 }
 
@@ -224,7 +198,7 @@ fn document(mut services: Vec<Interface>, wit: &[(String, String)], manifest: &M
     if wit.is_empty() {
         return services;
     }
-    let mut packages: Vec<Vec<(&str, &str)>> = vec![HOST_WIT.to_vec()];
+    let mut packages: Vec<Vec<(&str, &str)>> = contract::wit().map(<[_]>::to_vec).collect();
     let mut folders: Vec<&str> =
         wit.iter().map(|(name, _)| name.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
     folders.sort_unstable();
