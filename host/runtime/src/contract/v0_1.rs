@@ -48,7 +48,8 @@ pub struct Event {
 
 impl From<bindings::Event> for Event {
     fn from(event: bindings::Event) -> Self {
-        let bindings::Event { stream, epoch, seq, topic, time, payload, origin } = event;
+        // What 0.2 adds has no place here: it may add more.
+        let bindings::Event { stream, epoch, seq, topic, time, payload, origin, .. } = event;
         Self { stream, epoch, seq, topic, time, payload, plugin: origin.plugin }
     }
 }
