@@ -13,6 +13,14 @@ pub struct Response {
     pub body: String,
 }
 
+impl Response {
+    /// The first header of this name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.headers.lines().filter_map(|line| line.split_once(':'));
+        fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
 /// Sends a request to `url` (scheme and authority). A `host` header among `headers` replaces the right one.
 pub async fn request(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Response> {
     let authority = url.trim_start_matches("http://");

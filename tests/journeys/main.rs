@@ -10,6 +10,7 @@ mod misbehaving;
 mod plugins;
 mod protocol;
 mod reload;
+mod rest;
 mod restart;
 mod security;
 mod terminals;

@@ -17,6 +17,8 @@ pub enum GatewayError {
     OpenBeyondLoopback { listen: SocketAddr },
     #[error("the WIT of the native services cannot be read")]
     ReadWit(#[from] WitError),
+    #[error("a REST route of a native service does not fit: {0}")]
+    AddRoute(String),
     #[error("the WIT of the native services has no interface {name:?}")]
     FindInterface { name: &'static str },
 }

@@ -8,6 +8,7 @@
 //! - `server`: [`Gateway`], what it is built from, how it serves and ends.
 //! - `routes`: every route in one table; `guard` (host and origin) and `auth` stand before all of them.
 //! - `rpc`: one call, whatever brought it; `POST /rpc`.
+//! - `rest`: methods under paths of their own.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
@@ -22,6 +23,7 @@ mod native;
 mod pages;
 mod problem;
 mod request_ids;
+mod rest;
 mod routes;
 mod rpc;
 mod secrets;

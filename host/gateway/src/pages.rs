@@ -1,4 +1,4 @@
-//! Small documents: health, readiness, metrics, OpenRPC.
+//! Small documents: health, readiness, metrics, OpenRPC, OpenAPI.
 
 use std::sync::Arc;
 
@@ -32,4 +32,8 @@ pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 
 pub(crate) async fn openrpc(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(midplane_router::openrpc(&shared.router.methods(), &shared.config.version))
+}
+
+pub(crate) async fn openapi(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    Json(midplane_router::openapi(&shared.router.methods(), &shared.config.version))
 }

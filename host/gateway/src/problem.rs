@@ -21,6 +21,10 @@ impl Problem {
         Self { status, fault: Box::new(Fault::new(code, detail)) }
     }
 
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.fault.code
+    }
+
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Fault::new(code, detail).into()
     }
@@ -44,12 +48,19 @@ impl IntoResponse for Problem {
             "code": fault.code.as_str(),
             "retryable": fault.code.retryable(),
         });
+        if let Some(ms) = fault.retry_after_ms {
+            body["retry_after_ms"] = ms.into();
+        }
         if !fault.details.is_empty() {
             body["details"] = Value::Object(fault.details);
         }
         let mut response = (status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(ms) = fault.retry_after_ms {
+            // Whole seconds, never sooner than said.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"midplane\""));
         }

@@ -7,11 +7,11 @@ use axum::{
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, any, get, post},
 };
 use midplane_model::ErrorCode;
 
-use crate::{auth, pages, problem::Problem, rpc, shared::Shared, socket};
+use crate::{auth, pages, problem::Problem, rest, rpc, shared::Shared, socket};
 
 pub(crate) const SOCKET_PATH: &str = "/ws";
 
@@ -40,9 +40,11 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/readyz", || get(pages::ready)),
     route("GET", "/metrics", || get(pages::metrics)),
     route("GET", "/openrpc.json", || get(pages::openrpc)),
+    route("GET", "/openapi.json", || get(pages::openapi)),
     route("POST", "/auth/exchange", || post(auth::exchange)),
     route("POST", "/auth/ticket", || post(auth::ticket)),
     route("POST", "/rpc", || post(rpc::post)),
+    route("GET", "/api/v1/{*path}", || any(rest::serve)),
     route("GET", SOCKET_PATH, || get(socket::upgrade)),
 ];
 

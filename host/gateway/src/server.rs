@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{GatewayConfig, TokenPolicy},
     error::GatewayError,
-    routes,
+    rest, routes,
     shared::Shared,
 };
 
@@ -37,7 +37,9 @@ impl Gateway {
         if matches!(config.token, TokenPolicy::Open) && !config.listen.ip().is_loopback() {
             return Err(GatewayError::OpenBeyondLoopback { listen: config.listen });
         }
-        Ok(Self { shared: Shared::new(config, router, broker)? })
+        let shared = Shared::new(config, router, broker)?;
+        rest::native::add_routes(&shared.router).map_err(GatewayError::AddRoute)?;
+        Ok(Self { shared })
     }
 
     /// Serves until `shutdown`, then ends within `SHUTDOWN_MAX`: nothing new is accepted, sockets are closed with 4012 and

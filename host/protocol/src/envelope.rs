@@ -70,6 +70,17 @@ pub fn parse(text: &str) -> Result<Incoming, Fault> {
     }
 }
 
+/// Parses a JSON value that comes without an envelope, by the same strict reading.
+///
+/// # Errors
+/// `parse_error` for what is no JSON, or has a key twice; `invalid_request` for nesting beyond `JSON_DEPTH_MAX`.
+pub fn parse_value(text: &str) -> Result<Value, Fault> {
+    if deeper_than(text, JSON_DEPTH_MAX) {
+        return Err(invalid(format!("a value nests at most {JSON_DEPTH_MAX} levels")).with("limit", JSON_DEPTH_MAX));
+    }
+    serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| no_json(&error))
+}
+
 fn batch(document: &RawValue) -> Result<Vec<Item>, Fault> {
     let items: Vec<&RawValue> = serde_json::from_str(document.get()).map_err(|error| no_json(&error))?;
     match items.len() {

@@ -12,7 +12,7 @@ mod meta;
 mod response;
 mod value;
 
-pub use envelope::{Incoming, Invocation, Item, parse};
+pub use envelope::{Incoming, Invocation, Item, parse, parse_value};
 pub use frame::{FRAME_HEADER_BYTES, FrameError, decode_frame, encode_frame};
 pub use id::Id;
 pub use meta::Meta;

@@ -3,7 +3,7 @@
 use midplane_model::schema::{Function, Interface, Label, Type};
 use serde_json::{Map, Value, json};
 
-use crate::registry::{Methods, Owner};
+use crate::registry::{Method, Methods, Owner};
 
 /// JSON Schema (draft 2020-12) of a type as it looks outside the component (contract, section 3).
 #[must_use]
@@ -79,7 +79,7 @@ fn titled(mut schema: Value, title: Option<&str>, docs: Option<&str>) -> Value {
     schema
 }
 
-fn object_schema<'a>(fields: impl Iterator<Item = (&'a Label, &'a Type, Option<&'a str>)>) -> Value {
+pub(crate) fn object_schema<'a>(fields: impl Iterator<Item = (&'a Label, &'a Type, Option<&'a str>)>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (name, ty, docs) in fields {
@@ -102,7 +102,7 @@ pub fn param_schemas(function: &Function) -> Value {
 }
 
 /// The schema of what a successful call returns: the `ok` of a result, else the value.
-fn result_schema(function: &Function) -> Value {
+pub(crate) fn result_schema(function: &Function) -> Value {
     match &function.result {
         Some(Type::Result { ok, .. }) => ok.as_deref().map_or_else(|| json!({"type": "null"}), json_schema),
         Some(ty) => json_schema(ty),
@@ -125,16 +125,11 @@ pub fn openrpc(methods: &Methods, version: &str) -> Value {
                     json!({"name": p.name.json, "required": required, "schema": json_schema(&p.ty)})
                 })
                 .collect();
-            let owner = match &method.owner {
-                Owner::Native(name) => name.to_string(),
-                Owner::Plugin(name) => name.to_string(),
-            };
-            let summary = function.docs.as_deref().and_then(|docs| docs.lines().next()).unwrap_or_default();
             json!({
                 "name": method.name,
-                "summary": summary,
+                "summary": summary(function),
                 "description": function.docs.as_deref().unwrap_or_default(),
-                "tags": [{"name": owner}],
+                "tags": [{"name": owner_name(method)}],
                 "paramStructure": "either",
                 "params": params,
                 "result": {"name": "result", "schema": result_schema(function)},
@@ -148,6 +143,19 @@ pub fn openrpc(methods: &Methods, version: &str) -> Value {
         "info": {"title": "Midplane", "version": version},
         "methods": methods,
     })
+}
+
+/// Who serves a method.
+pub(crate) fn owner_name(method: &Method) -> &str {
+    match &method.owner {
+        Owner::Native(name) => name,
+        Owner::Plugin(name) => name.as_str(),
+    }
+}
+
+/// The first line of the docs.
+pub(crate) fn summary(function: &Function) -> &str {
+    function.docs.as_deref().and_then(|docs| docs.lines().next()).unwrap_or_default()
 }
 
 /// An interface with its functions, types and docs, for `plugin.get`.

@@ -7,10 +7,14 @@
 mod accept;
 mod describe;
 mod native;
+mod openapi;
 mod registry;
+mod rest;
 mod wit;
 
 pub use describe::{describe_interface, json_schema, openrpc, param_schemas};
 pub use native::{Handler, Params, register_native};
+pub use openapi::openapi;
 pub use registry::{Method, Methods, Owner, Router, Service};
+pub use rest::{Found, REST_PREFIX, Route, Template, Verb, Wanted};
 pub use wit::{WitError, interface_methods, interfaces_of_component, interfaces_of_packages};

@@ -50,6 +50,7 @@ pub fn register_native(router: &Router, interface: Interface, scopes: &[(&str, S
         scope: scopes.get(&*function.name.json).map_or(Scope::Read, |scope| (*scope).clone()),
         function,
         service: service.clone(),
+        routes: Vec::new(),
     });
     router.register(&owner, methods.collect());
 }

@@ -9,6 +9,8 @@ use midplane_model::{
 };
 use tracing::Instrument;
 
+use crate::rest::{Route, RouteTable, Verb, Wanted};
+
 /// Serves calls. Implementations never block the thread; dropping the future gives the call up.
 pub trait Service: Send + Sync {
     fn call(&self, method: &Arc<Method>, call: Call) -> BoxFuture<'static, Result<Reply, Fault>>;
@@ -23,6 +25,7 @@ pub enum Owner {
 }
 
 /// One callable method.
+#[derive(Clone)]
 pub struct Method {
     /// `workspace.open_file`.
     pub name: Arc<str>,
@@ -32,19 +35,29 @@ pub struct Method {
     /// What a caller's credential must include.
     pub scope: Scope,
     pub service: Arc<dyn Service>,
+    /// Its ways over REST, beside the one that every method has.
+    pub routes: Vec<Route>,
 }
 
 /// A consistent view of the table.
 pub type Methods = Arc<BTreeMap<Arc<str>, Arc<Method>>>;
 
 /// The registry. Cheap to share behind an `Arc`.
+#[derive(Default)]
 pub struct Router {
-    table: ArcSwap<BTreeMap<Arc<str>, Arc<Method>>>,
+    table: ArcSwap<Table>,
 }
 
-impl Default for Router {
-    fn default() -> Self {
-        Self { table: ArcSwap::from_pointee(BTreeMap::new()) }
+/// Methods and, derived from them, their routes: replaced together.
+#[derive(Default)]
+struct Table {
+    methods: Methods,
+    routes: RouteTable,
+}
+
+impl Table {
+    fn of(methods: BTreeMap<Arc<str>, Arc<Method>>) -> Self {
+        Self { routes: RouteTable::of(methods.values()), methods: Arc::new(methods) }
     }
 }
 
@@ -53,11 +66,29 @@ impl Router {
     pub fn register(&self, owner: &Owner, methods: Vec<Method>) {
         let methods: Vec<Arc<Method>> = methods.into_iter().map(Arc::new).collect();
         self.table.rcu(|table| {
-            let mut table = BTreeMap::clone(table);
-            table.retain(|_, method| &method.owner != owner);
-            table.extend(methods.iter().map(|method| (method.name.clone(), method.clone())));
-            table
+            let mut all = BTreeMap::clone(&table.methods);
+            all.retain(|_, method| &method.owner != owner);
+            all.extend(methods.iter().map(|method| (method.name.clone(), method.clone())));
+            Table::of(all)
         });
+    }
+
+    /// Gives a method another way over REST, until its owner registers anew. Nothing happens when there is no such method.
+    ///
+    /// # Errors
+    /// Why the route does not fit the method.
+    pub fn add_route(&self, method: &str, route: Route) -> Result<(), String> {
+        let Some(found) = self.methods().get(method).cloned() else { return Ok(()) };
+        route.check(&found.function).map_err(|problem| format!("{method}: {problem}"))?;
+        let mut changed = Method::clone(&found);
+        changed.routes.push(route);
+        let changed = Arc::new(changed);
+        self.table.rcu(|table| {
+            let mut all = BTreeMap::clone(&table.methods);
+            all.insert(changed.name.clone(), changed.clone());
+            Table::of(all)
+        });
+        Ok(())
     }
 
     /// Removes all methods of `owner`.
@@ -67,7 +98,13 @@ impl Router {
 
     #[must_use]
     pub fn methods(&self) -> Methods {
-        self.table.load_full()
+        self.table.load().methods.clone()
+    }
+
+    /// What there is at a path of REST. `segments` are those below the prefix, decoded; no verb is one that no route has.
+    #[must_use]
+    pub fn route(&self, verb: Option<Verb>, segments: &[String]) -> Wanted {
+        self.table.load().routes.find(verb, segments)
     }
 
     /// Finds a method.
@@ -75,7 +112,7 @@ impl Router {
     /// # Errors
     /// `method_not_found`, with the nearest name where one is close.
     pub fn find(&self, name: &str) -> Result<Arc<Method>, Fault> {
-        let table = self.table.load();
+        let table = &self.table.load().methods;
         if let Some(method) = table.get(name) {
             return Ok(method.clone());
         }

@@ -22,6 +22,7 @@ mod manifest;
 mod native;
 mod output;
 mod package;
+mod routes;
 mod shapes;
 mod slot;
 mod supervisor;

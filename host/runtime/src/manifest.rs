@@ -9,7 +9,10 @@ use midplane_model::{
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 
-use crate::contract;
+use crate::{
+    contract,
+    routes::{self, DeclaredRoute, RawRoute},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -34,6 +37,8 @@ pub struct Manifest {
     pub limits: Limits,
     /// What a caller's credential needs, by function name in snake_case; `write` where silent.
     pub scopes: BTreeMap<String, Scope>,
+    /// Ways to the functions over REST.
+    pub routes: Vec<DeclaredRoute>,
     /// The `[config]` table as JSON text, without its schema.
     pub config: String,
 }
@@ -85,9 +90,9 @@ struct Raw {
     scopes: BTreeMap<String, String>,
     #[serde(default)]
     config: toml::Table,
-    /// REST routes and agent tools: accepted, served by later versions of the host.
-    #[serde(default, rename = "routes")]
-    _routes: Vec<toml::Table>,
+    #[serde(default)]
+    routes: Vec<RawRoute>,
+    /// Agent tools: accepted, served by later versions of the host.
     #[serde(default, rename = "tools")]
     _tools: BTreeMap<String, toml::Table>,
 }
@@ -144,8 +149,10 @@ impl Manifest {
         let (dependencies, scopes) = (dependencies(raw.dependencies)?, scopes(raw.scopes)?);
         let mut config = raw.config;
         config.remove("schema");
+        let name = value("plugin.name", PluginName::parse(&raw.plugin.name).map_err(|fault| fault.message))?;
         Ok(Self {
-            name: value("plugin.name", PluginName::parse(&raw.plugin.name).map_err(|fault| fault.message))?,
+            routes: routes::parse(raw.routes, &name)?,
+            name,
             version: value("plugin.version", Version::parse(&raw.plugin.version))?,
             component: raw.plugin.component,
             description: raw.plugin.description,
@@ -158,7 +165,7 @@ impl Manifest {
     }
 }
 
-fn wrong(key: &str, reason: impl Into<String>) -> ManifestError {
+pub fn wrong(key: &str, reason: impl Into<String>) -> ManifestError {
     ManifestError::Value { key: key.to_owned(), reason: reason.into() }
 }
 

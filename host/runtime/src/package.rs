@@ -18,6 +18,7 @@ use crate::{
     instance::Guest,
     link,
     manifest::{Manifest, ManifestError},
+    routes,
 };
 
 /// Why a plugin, or a new generation of it, does not run.
@@ -148,6 +149,7 @@ impl Package {
         hooks.iter().try_for_each(|hook| contract::check("exports", hook))?;
         let services = services.into_iter().filter(|interface| !interface.id.starts_with("wasi:"));
         let documented = document(services.collect(), &files.wit, &manifest);
+        routes::check(&manifest.routes, &documented)?;
         let component = host.parts.engine.compile(&files.wasm).map_err(LoadError::Compile)?;
         let mut linker = linker(host)?;
         for interface in &needs {

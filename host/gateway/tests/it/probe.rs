@@ -40,6 +40,7 @@ pub fn register(router: &Router) -> (mpsc::UnboundedReceiver<Frame>, mpsc::Unbou
         }),
         scope: Scope::Read,
         service: probe.clone(),
+        routes: vec![],
     };
     router.register(&owner, names.iter().map(method).collect());
     (received, source)

@@ -17,6 +17,7 @@ use crate::{
     instance::Instance,
     link,
     package::{LoadError, Package},
+    routes,
     slot::{Message, Slot, SlotService, State, Status},
 };
 
@@ -331,6 +332,7 @@ fn methods(slot: &Arc<Slot>, package: &Package) -> Vec<Method> {
             scope: package.manifest.scopes.get(&*function.name.json).cloned().unwrap_or(midplane_model::Scope::Write),
             name,
             owner: owner.clone(),
+            routes: routes::of(&package.manifest.routes, &interface, &function),
             interface: interface.clone(),
             function,
             service: service.clone(),

@@ -1,0 +1,75 @@
+//! Results as HTTP answers: entity tags from versions, statuses from codes.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use midplane_model::{Fault, Reply};
+use serde::Deserialize;
+
+use crate::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("midplane-request-id");
+
+/// The one member of a result that HTTP has a name for.
+#[derive(Deserialize)]
+struct Versioned {
+    version: Option<String>,
+}
+
+/// 200, or the status of the route; 204 for a function that returns nothing; 304 where the client has this version.
+pub(super) fn success(reply: &Reply, status: u16, method: &Method, headers: &HeaderMap) -> Response {
+    let text = reply.result.get();
+    if text == "null" {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let reads = method == Method::GET || method == Method::HEAD;
+    let tag = entity_tag(text);
+    if let Some(tag) = tag.as_ref().filter(|tag| reads && client_has(headers, tag)) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag.clone())]).into_response();
+    }
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let mut response = (status, text.to_owned()).into_response();
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What is served here changes at any moment: a cache may keep it, and must ask before it uses it.
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some(tag) = tag {
+        fields.insert(header::ETAG, tag);
+    }
+    if method == Method::HEAD {
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// Only of an object that carries a version, and only where the version needs no escape.
+fn entity_tag(text: &str) -> Option<HeaderValue> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    let version = serde_json::from_str::<Versioned>(text).ok()?.version?;
+    let plain = !version.is_empty() && version.bytes().all(|c| c.is_ascii_graphic() && c != b'"');
+    plain.then(|| HeaderValue::from_str(&format!("\"{version}\"")).ok())?
+}
+
+/// Weak comparison (RFC 9110, section 13.1.2).
+fn client_has(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut offered = values.flat_map(|value| value.split(',')).map(str::trim);
+    offered.any(|offered| offered == "*" || offered.trim_start_matches("W/").as_bytes() == tag.as_bytes())
+}
+
+pub(super) fn failure(fault: Fault) -> Response {
+    Problem::from(fault).into_response()
+}
+
+/// Names the call, as every log line and event of it does.
+pub(super) fn identified(mut response: Response, request_id: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}

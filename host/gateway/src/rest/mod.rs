@@ -1,0 +1,167 @@
+//! REST: methods under paths of their own, `application/json` in and out, problem documents for errors.
+//!
+//! Which paths there are is the registry's affair. Parameters come from the path, the query and, for verbs that have one, a
+//! JSON body; text becomes values by the type of the parameter it is for ([`params`]). Every method has the path
+//! `POST /api/v1/methods/{method}` besides, with its parameters as the body.
+
+mod answer;
+mod headers;
+pub(crate) mod native;
+mod params;
+mod text;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse as _, Response},
+};
+use midplane_model::{ErrorCode, Fault, Principal};
+use midplane_protocol::Invocation;
+use midplane_router::{Found, REST_PREFIX, Verb, Wanted};
+use percent_encoding::percent_decode_str;
+
+use crate::{problem::Problem, shared::Shared};
+
+/// The first segment of the path that every method has.
+const METHODS: &str = "methods";
+
+/// Serves everything below the prefix.
+pub(crate) async fn serve(
+    State(shared): State<Arc<Shared>>,
+    Extension(principal): Extension<Arc<Principal>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request = Request { method: &method, uri: &uri, headers: &headers, body };
+    match request.answer(&shared, &principal).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            shared.metrics.error(refusal.code());
+            refusal.into_response()
+        }
+    }
+}
+
+struct Request<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+}
+
+/// What never became a call.
+enum Refusal {
+    Problem(Problem),
+    /// 405 with what is allowed.
+    OtherVerb(Vec<Verb>),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Problem(fault.into())
+    }
+}
+
+impl Refusal {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Problem(problem) => problem.code(),
+            Self::OtherVerb(_) => ErrorCode::InvalidRequest,
+        }
+    }
+
+    fn into_response(self) -> Response {
+        let verbs = match self {
+            Self::Problem(problem) => return problem.into_response(),
+            Self::OtherVerb(verbs) => verbs,
+        };
+        let mut allowed: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
+        if verbs.contains(&Verb::Get) {
+            allowed.push("HEAD");
+        }
+        let allowed = allowed.join(", ");
+        let detail = format!("this path takes {allowed}");
+        let problem = Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, detail);
+        let mut response = problem.into_response();
+        if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        response
+    }
+}
+
+impl Request<'_> {
+    async fn answer(self, shared: &Shared, principal: &Arc<Principal>) -> Result<Response, Refusal> {
+        let meta = headers::meta(self.headers)?;
+        let found = self.find(shared)?;
+        let body = self.body.map_err(|rejection| unread(shared, &rejection))?;
+        let function = &found.method.function;
+        let mut given = params::Given::default();
+        given.path(function, &found.parameters)?;
+        given.query(function, self.uri.query().unwrap_or_default())?;
+        if found.verb.has_body() {
+            given.body(self.headers, &body)?;
+        } else if !body.is_empty() {
+            return Err(Fault::new(ErrorCode::InvalidRequest, format!("{} takes no body", found.verb.as_str())).into());
+        }
+        given.if_match(function, self.headers)?;
+        let invocation = Invocation { method: found.method.name.clone(), params: given.into_params(), meta };
+        let cancel = shared.abort.child_token();
+        // Dropped with this future when the client goes away.
+        let _gone = cancel.clone().drop_guard();
+        let context = shared.context(principal, None, &invocation.meta, cancel);
+        let request_id = context.request_id.clone();
+        let result = shared.run(invocation, context).await;
+        let response = match result {
+            Ok(reply) => answer::success(&reply, found.status, self.method, self.headers),
+            Err(fault) => answer::failure(fault),
+        };
+        Ok(answer::identified(response, &request_id))
+    }
+
+    fn find(&self, shared: &Shared) -> Result<Found, Refusal> {
+        let segments = segments(self.uri.path())?;
+        if let [methods, method] = &segments[..]
+            && methods == METHODS
+        {
+            if self.method != Method::POST {
+                return Err(Refusal::OtherVerb(vec![Verb::Post]));
+            }
+            let method = shared.router.find(method)?;
+            return Ok(Found { method, verb: Verb::Post, status: 200, parameters: Vec::new() });
+        }
+        let asked = if self.method == Method::HEAD { "GET" } else { self.method.as_str() };
+        match shared.router.route(Verb::parse(asked), &segments) {
+            Wanted::Found(found) => Ok(found),
+            Wanted::OtherVerb(verbs) => Err(Refusal::OtherVerb(verbs)),
+            Wanted::Nothing => {
+                let detail = "there is nothing at this path; /openapi.json lists what there is";
+                Err(Fault::new(ErrorCode::NotFound, detail).into())
+            }
+        }
+    }
+}
+
+/// The segments below the prefix. Each is decoded on its own, so an encoded slash is part of a name.
+fn segments(path: &str) -> Result<Vec<String>, Fault> {
+    let below = path.strip_prefix(REST_PREFIX).unwrap_or_default();
+    let decode = |segment: &str| {
+        let text = percent_decode_str(segment).decode_utf8();
+        text.map(Into::into).map_err(|_| Fault::new(ErrorCode::InvalidRequest, "the path is not UTF-8"))
+    };
+    below.split('/').map(decode).collect()
+}
+
+fn unread(shared: &Shared, rejection: &BytesRejection) -> Fault {
+    if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
+        return Fault::new(ErrorCode::InvalidRequest, "the body could not be read");
+    }
+    let limit = shared.config.limits.message_bytes;
+    Fault::new(ErrorCode::TooLarge, format!("a body has at most {limit} bytes")).with("limit_bytes", limit)
+}

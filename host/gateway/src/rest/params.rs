@@ -1,0 +1,113 @@
+//! The parameters of a call, gathered from path, query, body and headers. None may be said twice.
+
+use axum::http::{HeaderMap, header};
+use midplane_model::{
+    ErrorCode, Fault,
+    schema::{Function, Type},
+};
+use serde_json::{Map, Value};
+
+use super::text;
+
+/// The parameter that `If-Match` stands for, where a function has it.
+const IF_VERSION: &str = "if_version";
+
+#[derive(Default)]
+pub(super) struct Given(Map<String, Value>);
+
+impl Given {
+    pub fn path(&mut self, function: &Function, parameters: &[(std::sync::Arc<str>, String)]) -> Result<(), Fault> {
+        for (name, text) in parameters {
+            let ty = type_of(function, name).unwrap_or(&Type::String);
+            self.put(name, text::value(name, ty, text)?)?;
+        }
+        Ok(())
+    }
+
+    /// A name that is there several times is a list; a name that the function does not know is left to be refused with all
+    /// others.
+    pub fn query(&mut self, function: &Function, query: &str) -> Result<(), Fault> {
+        let mut lists: Map<String, Value> = Map::new();
+        for (name, text) in form_urlencoded::parse(query.as_bytes()) {
+            match type_of(function, &name).and_then(text::item_of_list) {
+                Some(item) => {
+                    let value = text::value(&name, item, &text)?;
+                    let list = lists.entry(&*name).or_insert_with(|| Value::Array(Vec::new()));
+                    if let Value::Array(items) = list {
+                        items.push(value);
+                    }
+                }
+                None => {
+                    let ty = type_of(function, &name).unwrap_or(&Type::String);
+                    self.put(&name, text::value(&name, ty, &text)?)?;
+                }
+            }
+        }
+        lists.into_iter().try_for_each(|(name, list)| self.put(&name, list))
+    }
+
+    /// An empty body says nothing.
+    pub fn body(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), Fault> {
+        if body.is_empty() {
+            return Ok(());
+        }
+        if !is_json(headers) {
+            let message = "the body is JSON; say so with \"Content-Type: application/json\"";
+            return Err(Fault::new(ErrorCode::InvalidRequest, message));
+        }
+        let text = std::str::from_utf8(body).map_err(|_| Fault::new(ErrorCode::ParseError, "the body is not UTF-8"))?;
+        match midplane_protocol::parse_value(text)? {
+            Value::Object(members) => members.into_iter().try_for_each(|(name, value)| self.put(&name, value)),
+            other => {
+                let kind = match other {
+                    Value::Array(_) => "an array",
+                    Value::Null => "null",
+                    _ => "a single value",
+                };
+                Err(Fault::invalid_params("params", format!("params: expected an object by name, got {kind}")))
+            }
+        }
+    }
+
+    /// `If-Match` is the version that a write replaces (RFC 9110, section 13.1.1). `*` asks for any.
+    pub fn if_match(&mut self, function: &Function, headers: &HeaderMap) -> Result<(), Fault> {
+        let Some(value) = headers.get(header::IF_MATCH) else { return Ok(()) };
+        if type_of(function, IF_VERSION).is_none() {
+            let message = "this method knows no versions, so If-Match cannot be kept";
+            return Err(Fault::new(ErrorCode::NotSupported, message));
+        }
+        match value.to_str().ok().map(str::trim) {
+            Some("*") => Ok(()),
+            Some(tag) if tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"') => {
+                self.put(IF_VERSION, tag[1..tag.len() - 1].into())
+            }
+            _ => {
+                let message = "headers.if-match: expected one strong entity tag in quotes, or *";
+                Err(Fault::invalid_params("headers.if-match", message))
+            }
+        }
+    }
+
+    fn put(&mut self, name: &str, value: Value) -> Result<(), Fault> {
+        if self.0.contains_key(name) {
+            let path = format!("params.{name}");
+            return Err(Fault::invalid_params(&path, format!("{path}: is given twice")));
+        }
+        self.0.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    pub fn into_params(self) -> Value {
+        if self.0.is_empty() { Value::Null } else { Value::Object(self.0) }
+    }
+}
+
+fn type_of<'a>(function: &'a Function, name: &str) -> Option<&'a Type> {
+    function.params.iter().find(|param| *param.name.json == *name).map(|param| &param.ty)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
