@@ -1,5 +1,5 @@
 use anyhow::Result;
-use midplane_tests::{Host, Options, copy_folder, guest};
+use midplane_tests::{Host, Options, copy_folder, guest, set_in_manifest};
 use serde_json::json;
 
 #[tokio::test]
@@ -71,5 +71,31 @@ async fn a_plugin_answers_a_request_of_a_client() -> Result<()> {
     assert_eq!(answer, json!({ "of": 42 }));
     let (code, error) = client.fault("event.request", json!({ "topic": "other.question", "payload": 1 })).await?;
     assert_eq!((code.as_str(), error["code"].as_i64()), ("no_responder", Some(-32023)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_result_names_the_events_that_plugins_published_on_its_way() -> Result<()> {
+    let host = Host::start_with(Options::default(), |plugins| {
+        for name in ["relay", "echo", "listener"] {
+            copy_folder(&guest(name)?, &plugins.join(name))?;
+        }
+        set_in_manifest(&plugins.join("relay"), "methods", r#"methods = ["listener.**"]"#)
+    })
+    .await?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["workspace.**", "listener.said"]).await?;
+    let publish = json!({ "topic": "listener.said", "payload": 1 });
+    for (method, params) in [
+        ("workspace.create", json!({ "name": "demo" })),
+        ("relay.call", json!({ "method": "listener.publish", "params": publish })),
+    ] {
+        let response = client.response(method, params).await?;
+        let event = client.event(|_| true).await?;
+        let at = &response["meta"]["at"]["main"];
+        assert_eq!((&at["epoch"], &at["seq"]), (&event["epoch"], &event["seq"]), "{response} {event}");
+    }
+    let response = client.response("workspace.list", json!({})).await?;
+    assert!(response.get("meta").is_none(), "{response}");
     Ok(())
 }

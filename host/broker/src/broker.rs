@@ -84,6 +84,21 @@ impl Broker {
         self.stream_of(&publish.topic).publish(publish, conditions, None)
     }
 
+    /// Waits until everything up to the position has been applied: whoever reads now sees it. Without a limit of its own: the
+    /// caller has a deadline. Cancel safe.
+    ///
+    /// # Errors
+    /// `UnknownStream`; `OtherEpoch`, because that will never happen then.
+    pub async fn applied(&self, stream: &str, position: &Position) -> Result<(), BrokerError> {
+        let found = self.streams.iter().find(|candidate| &*candidate.name == stream);
+        let stream = found.ok_or_else(|| BrokerError::UnknownStream { name: stream.to_owned() })?;
+        if stream.epoch != position.epoch {
+            return Err(BrokerError::OtherEpoch { stream: stream.name.to_string(), head: stream.head() });
+        }
+        stream.applied(position.seq).await;
+        Ok(())
+    }
+
     /// Publishes an event that asks for an answer. Whoever receives it may give one with [`Self::reply`] under the name
     /// that the event carries; the first one wins. Its time to live should be the time that the caller waits.
     ///

@@ -1,6 +1,6 @@
 //! What can go wrong in the broker, and how a caller hears of it.
 
-use midplane_model::{ErrorCode, Fault};
+use midplane_model::{ErrorCode, Fault, Position};
 
 /// Named for what was attempted.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,10 @@ pub enum BrokerError {
     NoResponder { topic: String },
     #[error("{limit} requests wait for answers already")]
     TooManyRequests { limit: usize },
+    #[error("there is no stream {name:?}")]
+    UnknownStream { name: String },
+    #[error("stream {stream:?} has another epoch now: its past cannot be waited for; leave the position out")]
+    OtherEpoch { stream: String, head: Position },
     #[error("nobody waits for this answer: it was given, the time is over, or there was no such request")]
     NobodyWaits,
 }
@@ -63,6 +67,11 @@ impl From<BrokerError> for Fault {
             E::NothingToCompare { .. } => Fault::new(ErrorCode::NotSupported, message),
             E::NoResponder { topic } => Fault::new(ErrorCode::NoResponder, message).with("topic", topic),
             E::TooManyRequests { .. } => Fault::new(ErrorCode::Unavailable, message).with("busy", true),
+            E::UnknownStream { ref name } => Fault::invalid_params(name, message),
+            E::OtherEpoch { stream, head } => Fault::new(ErrorCode::CursorExpired, message)
+                .with("stream", stream)
+                .with("epoch", head.epoch.as_ref())
+                .with("oldest", head.seq),
             E::NobodyWaits => Fault::not_found(message),
             E::DrawRequest { .. } => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a request could not begin");

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use midplane_model::{Origin, Topic};
+use midplane_model::{Origin, Position, Topic};
 use serde_json::value::RawValue;
 
 /// An event to be published.
@@ -47,4 +47,11 @@ pub struct Published {
     pub seq: u64,
     /// It had been published already, under the same key; this is where it stands.
     pub duplicate: bool,
+}
+
+impl Published {
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { epoch: Arc::clone(&self.epoch), seq: self.seq }
+    }
 }

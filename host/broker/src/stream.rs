@@ -37,6 +37,8 @@ pub(crate) struct Stream {
     pub(crate) class: StreamClass,
     pub(crate) limits: BrokerLimits,
     state: Mutex<State>,
+    /// Wakes whoever waits for the head to come further.
+    moved: Notify,
 }
 
 #[derive(Debug)]
@@ -79,7 +81,7 @@ impl Stream {
             repeats: Repeats::default(),
             published: 0,
         });
-        Self { name: Arc::clone(&definition.name), epoch, class: definition.class, limits, state }
+        Self { name: Arc::clone(&definition.name), epoch, class: definition.class, limits, state, moved: Notify::new() }
     }
 
     /// Stamps and keeps the event, and notes it for its subscribers. Never waits for any of them. With the name of a
@@ -95,8 +97,8 @@ impl Stream {
     ) -> Result<Published, BrokerError> {
         let now = clock::now();
         let key = conditions.key.map(|key| ((publish.origin.principal.clone(), key), publish.content()));
-        let mut state = self.state();
-        let state = &mut *state;
+        let mut guard = self.state();
+        let state = &mut *guard;
         if let Some((name, content)) = &key {
             match state.repeats.look_up(name, *content, now) {
                 Known::New => {}
@@ -118,7 +120,24 @@ impl Stream {
         let event = Arc::new(self.event(publish, request, state.head, now));
         state.store.append(&event, now);
         state.subscribers.offer(&event, &self.limits);
-        Ok(self.published(state.head, false))
+        let head = state.head;
+        drop(guard);
+        self.moved.notify_waiters();
+        Ok(self.published(head, false))
+    }
+
+    /// Waits until the head has come this far.
+    pub(crate) async fn applied(&self, seq: u64) {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            // From here on a move is noticed, so none is missed between the look and the wait.
+            moved.as_mut().enable();
+            if self.state().head >= seq {
+                return;
+            }
+            moved.await;
+        }
     }
 
     fn event(&self, publish: Publish, request: Option<Arc<str>>, seq: u64, now: Instant) -> Event {

@@ -11,7 +11,8 @@ use axum::{
 };
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use midplane_model::{
-    Call, CallContext, Deadline, ErrorCode, Fault, Peer, Principal, Reply, Scope, limits::BATCH_CONCURRENCY_MAX,
+    Call, CallContext, Deadline, Effects, ErrorCode, Fault, Peer, Positions, Principal, Reply, Scope,
+    limits::BATCH_CONCURRENCY_MAX,
 };
 use midplane_protocol::{Id, Incoming, Invocation, Item, Meta};
 use tokio_util::sync::CancellationToken;
@@ -35,18 +36,44 @@ impl Shared {
             deadline: Deadline::after(granted),
             chain: Arc::from([]),
             peer,
+            effects: Effects::default(),
             cancel,
         }
     }
 
+    /// Waits until everything up to the positions has been applied, within the call's deadline.
+    ///
+    /// # Errors
+    /// `timeout`, `cancelled`; `cursor_expired` for another epoch, `invalid_params` for an unknown stream.
+    async fn wait_for(&self, after: Option<&Positions>, context: &CallContext) -> Result<(), Fault> {
+        let Some(after) = after else { return Ok(()) };
+        let applied = async {
+            for (stream, position) in after {
+                self.broker.applied(stream, position).await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => Err(Fault::new(ErrorCode::Cancelled, "the caller cancelled this call")),
+            applied = tokio::time::timeout_at(context.deadline.at().into(), applied) => {
+                applied.unwrap_or_else(|_| Err(context.deadline.fault()))
+            }
+        }
+    }
+
     /// Runs one call to its answer. A panic of a service is an answer too: the caller would wait for ever otherwise.
-    pub(crate) async fn run(&self, invocation: Invocation, context: CallContext) -> Result<Reply, Fault> {
+    pub(crate) async fn run(&self, invocation: Invocation, context: CallContext) -> Result<Success, Fault> {
         self.metrics.call();
+        let effects = context.effects.clone();
         let (request_id, principal) = (context.request_id.clone(), context.principal.name.clone());
         let administers = self.router.find(&invocation.method).is_ok_and(|method| method.scope == Scope::Admin);
         let method = invocation.method.clone();
-        let call = Call { method: invocation.method, params: invocation.params, context };
-        let answer = AssertUnwindSafe(self.router.call(call)).catch_unwind().await.unwrap_or_else(|_| {
+        let work = async {
+            self.wait_for(invocation.meta.after.as_deref(), &context).await?;
+            self.router.call(Call { method: invocation.method, params: invocation.params, context }).await
+        };
+        let answer = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(%request_id, "a service panicked");
             Err(Fault::internal())
         });
@@ -56,7 +83,7 @@ impl Shared {
         if let Err(fault) = &answer {
             self.metrics.error(fault.code);
         }
-        answer
+        answer.map(|reply| Success { reply, at: effects.positions() })
     }
 
     /// The answer to what never became a call.
@@ -66,10 +93,16 @@ impl Shared {
     }
 }
 
+/// A result, and where the events stand that the call caused.
+pub(crate) struct Success {
+    pub reply: Reply,
+    pub at: Positions,
+}
+
 /// The answer of a call as text.
-pub(crate) fn answer(id: &Id, request_id: &str, result: &Result<Reply, Fault>) -> String {
+pub(crate) fn answer(id: &Id, request_id: &str, result: &Result<Success, Fault>) -> String {
     match result {
-        Ok(reply) => midplane_protocol::success(id, &reply.result),
+        Ok(success) => midplane_protocol::success(id, &success.reply.result, &success.at),
         Err(fault) => midplane_protocol::failure(id, request_id, fault),
     }
 }
@@ -126,7 +159,7 @@ impl HttpCaller<'_> {
         }
     }
 
-    async fn call(&self, invocation: Invocation) -> (Arc<str>, Result<Reply, Fault>) {
+    async fn call(&self, invocation: Invocation) -> (Arc<str>, Result<Success, Fault>) {
         let context = self.shared.context(&self.principal, None, &invocation.meta, self.cancel.child_token());
         let request_id = context.request_id.clone();
         (request_id, self.shared.run(invocation, context).await)

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     channel::Peer,
+    effects::Effects,
     fault::{ErrorCode, Fault},
     limits::CALL_CHAIN_MAX,
     name::PluginName,
@@ -64,6 +65,8 @@ pub struct CallContext {
     pub chain: Arc<[PluginName]>,
     /// The connection it came from, where there is one: what `terminals.attach` opens its channel on.
     pub peer: Option<Arc<dyn Peer>>,
+    /// Where the events stand that this call causes.
+    pub effects: Effects,
     /// Set when the caller gave up. Work that can stop early should.
     pub cancel: CancellationToken,
 }
@@ -78,6 +81,7 @@ impl CallContext {
             deadline: Deadline::after(timeout),
             chain: Arc::from([]),
             peer: None,
+            effects: Effects::default(),
             cancel: CancellationToken::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! Events: one immutable value shared by every subscriber.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -16,6 +17,9 @@ pub struct Position {
     pub epoch: Arc<str>,
     pub seq: u64,
 }
+
+/// Positions by stream.
+pub type Positions = BTreeMap<Arc<str>, Position>;
 
 /// Who caused an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

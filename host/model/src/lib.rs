@@ -5,6 +5,7 @@
 
 pub mod call;
 pub mod channel;
+pub mod effects;
 pub mod event;
 pub mod fault;
 pub mod limits;
@@ -15,7 +16,8 @@ pub mod topic;
 
 pub use call::{Call, CallContext, Deadline, Reply};
 pub use channel::{Channel, ChannelKind, Frame, FrameSink, FrameSource, Peer, PeerId};
-pub use event::{Event, Origin, Position, Stamp};
+pub use effects::Effects;
+pub use event::{Event, Origin, Position, Positions, Stamp};
 pub use fault::{ErrorCode, Fault};
 pub use name::PluginName;
 pub use principal::{Principal, Scope};

@@ -1,6 +1,8 @@
 //! The optional member `meta` beside `params` (contract, section 7).
 
-use midplane_model::{Fault, limits::IDEMPOTENCY_KEY_CHARS_MAX};
+use std::sync::Arc;
+
+use midplane_model::{Fault, Positions, limits::IDEMPOTENCY_KEY_CHARS_MAX};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -12,9 +14,11 @@ pub struct Meta {
     /// How long the caller waits, in milliseconds. The transport caps it.
     pub timeout_ms: Option<u64>,
     /// At most `IDEMPOTENCY_KEY_CHARS_MAX` characters.
-    pub idempotency_key: Option<String>,
+    pub idempotency_key: Option<Arc<str>>,
     /// A string or a number, echoed in `$/progress`.
     pub progress_token: Option<Value>,
+    /// The call runs when everything up to these positions has been applied: `{stream: {epoch, seq}}`.
+    pub after: Option<Box<Positions>>,
 }
 
 impl Meta {

@@ -1,19 +1,23 @@
 //! Outgoing JSON-RPC. Results and payloads are spliced as they are, never parsed again.
 
-use midplane_model::Fault;
+use midplane_model::{Fault, Positions};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::id::Id;
 
-/// The answer of a call that succeeded.
+/// The answer of a call that succeeded. `at` is where the events stand that it caused; empty for none.
 #[must_use]
-pub fn success(id: &Id, result: &RawValue) -> String {
+pub fn success(id: &Id, result: &RawValue, at: &Positions) -> String {
     let (id, result) = (id.as_json(), result.get());
     let mut text = String::with_capacity(40 + id.len() + result.len());
     text.push_str(r#"{"jsonrpc":"2.0","id":"#);
     text.push_str(id);
     text.push_str(r#","result":"#);
     text.push_str(result);
+    if !at.is_empty() {
+        text.push_str(r#","meta":"#);
+        text.push_str(&json!({ "at": at }).to_string());
+    }
     text.push('}');
     text
 }
@@ -55,7 +59,7 @@ pub fn notification(method: &str, params: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use midplane_model::ErrorCode;
+    use midplane_model::{ErrorCode, Position};
 
     use super::*;
 
@@ -65,6 +69,17 @@ mod tests {
         assert_eq!(
             failure(&Id::null(), "r-1", &fault),
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32003,"message":"busy","data":{"code":"unavailable","request_id":"r-1","retryable":true,"retry_after_ms":50,"details":{"busy":true}}}}"#
+        );
+    }
+
+    #[test]
+    fn a_success_says_where_its_events_stand() {
+        let result = RawValue::from_string("7".to_owned()).unwrap();
+        assert_eq!(success(&Id::null(), &result, &Positions::new()), r#"{"jsonrpc":"2.0","id":null,"result":7}"#);
+        let at = Position { epoch: "e".into(), seq: 3 };
+        assert_eq!(
+            success(&Id::null(), &result, &[("main".into(), at)].into()),
+            r#"{"jsonrpc":"2.0","id":null,"result":7,"meta":{"at":{"main":{"epoch":"e","seq":3}}}}"#
         );
     }
 

@@ -101,6 +101,11 @@ fn envelopes_are_read_strictly() {
         (r#"{"jsonrpc":"2.0","id":5,"method":"m","client_id":1,"client_id":2}"#, "request 5 m null"),
         (r#"{"jsonrpc":"2.0","id":5,"method":"m","meta":{"timeout_ms":"1"}}"#, "invalid 5 invalid_request"),
         (r#"{"jsonrpc":"2.0","id":5,"method":"m","meta":[]}"#, "invalid 5 invalid_request"),
+        (r#"{"jsonrpc":"2.0","id":5,"method":"m","meta":{"after":{"main":7}}}"#, "invalid 5 invalid_request"),
+        (
+            r#"{"jsonrpc":"2.0","id":5,"method":"m","meta":{"after":{"main":{"epoch":"e","seq":7}}}}"#,
+            "request 5 m null",
+        ),
         (r#"{"jsonrpc":"2.0","id":5,"method":"m","meta":{"traceparent":"x"}}"#, "request 5 m null"),
     ]);
 }

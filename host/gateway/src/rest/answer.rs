@@ -5,12 +5,14 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use midplane_model::{Fault, Reply};
+use midplane_model::{Fault, Positions, Reply};
 use serde::Deserialize;
 
 use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("midplane-request-id");
+/// Positions as JSON, so that a client can send them back as they came.
+const AT: HeaderName = HeaderName::from_static("midplane-at");
 
 /// The one member of a result that HTTP has a name for.
 #[derive(Deserialize)]
@@ -70,6 +72,15 @@ pub(super) fn failure(fault: Fault) -> Response {
 pub(super) fn identified(mut response: Response, request_id: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Says where the events stand that the call caused: `meta.at` of JSON-RPC.
+pub(super) fn placed(mut response: Response, at: &Positions) -> Response {
+    let text = if at.is_empty() { None } else { serde_json::to_string(at).ok() };
+    if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        response.headers_mut().insert(AT, value);
     }
     response
 }

@@ -1,5 +1,7 @@
 //! What a caller says about a call, in headers: the `meta` of JSON-RPC.
 
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use midplane_model::{Fault, limits::IDEMPOTENCY_KEY_CHARS_MAX};
 use midplane_protocol::Meta;
@@ -8,6 +10,8 @@ use midplane_protocol::Meta;
 const TIMEOUT: &str = "midplane-timeout-ms";
 /// As draft-ietf-httpapi-idempotency-key-header has it.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// What an answer said in `midplane-at`, as it was.
+const AFTER: &str = "midplane-after";
 
 /// # Errors
 /// `invalid_params` naming the header.
@@ -30,8 +34,15 @@ pub(super) fn meta(headers: &HeaderMap) -> Result<Meta, Fault> {
             let text = value.to_str().ok().map(|text| text.trim_matches('"'));
             let key = text.filter(|text| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&text.chars().count()));
             let expected = || format!("1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters");
-            Some(key.ok_or_else(|| wrong(IDEMPOTENCY_KEY, expected()))?.to_owned())
+            Some(Arc::from(key.ok_or_else(|| wrong(IDEMPOTENCY_KEY, expected()))?))
         }
     };
-    Ok(Meta { timeout_ms, idempotency_key, ..Meta::default() })
+    let after = match headers.get(AFTER) {
+        None => None,
+        Some(value) => {
+            let positions = serde_json::from_slice(value.as_bytes()).ok();
+            Some(Box::new(positions.ok_or_else(|| wrong(AFTER, "{stream: {epoch, seq}}".to_owned()))?))
+        }
+    };
+    Ok(Meta { timeout_ms, idempotency_key, after, ..Meta::default() })
 }

@@ -24,7 +24,7 @@ use midplane_protocol::Invocation;
 use midplane_router::{Found, REST_PREFIX, Verb, Wanted};
 use percent_encoding::percent_decode_str;
 
-use crate::{problem::Problem, shared::Shared};
+use crate::{problem::Problem, rpc::Success, shared::Shared};
 
 /// The first segment of the path that every method has.
 const METHODS: &str = "methods";
@@ -119,7 +119,10 @@ impl Request<'_> {
         let request_id = context.request_id.clone();
         let result = shared.run(invocation, context).await;
         let response = match result {
-            Ok(reply) => answer::success(&reply, found.status, self.method, self.headers),
+            Ok(Success { reply, at }) => {
+                let response = answer::success(&reply, found.status, self.method, self.headers);
+                answer::placed(response, &at)
+            }
             Err(fault) => answer::failure(fault),
         };
         Ok(answer::identified(response, &request_id))

@@ -6,7 +6,7 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use crate::support::{Host, start};
 
-fn publish(host: &Host, topic: &str, payload: &Value) {
+pub fn publish(host: &Host, topic: &str, payload: &Value) {
     let (topic, payload) = (Topic::parse(topic).unwrap(), to_raw_value(payload).unwrap());
     host.broker.publish(Publish { topic, payload, origin: Origin::default(), ttl: None }).unwrap();
 }

@@ -1,6 +1,7 @@
 //! The gateway from outside: real sockets, a router with a probe service, a real broker.
 
 mod access;
+mod causality;
 mod channels;
 mod events;
 mod http_client;

@@ -28,6 +28,7 @@ impl Guest {
         };
         let published =
             self.host.parts.broker.publish(Publish { topic, payload, origin, ttl: None }).map_err(Fault::from)?;
+        context.effects.note(&published.stream, published.position());
         Ok(events::Published {
             stream: published.stream.to_string(),
             epoch: published.epoch.to_string(),

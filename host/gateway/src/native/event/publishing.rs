@@ -27,6 +27,7 @@ impl EventService {
             key: key(params.take("key")?)?,
         };
         let published = self.broker.publish_if(publish, conditions)?;
+        context.effects.note(&published.stream, published.position());
         Ok(json!({
             "stream": published.stream, "epoch": published.epoch, "seq": published.seq,
             "durable": false, "duplicate": published.duplicate,
@@ -39,6 +40,7 @@ impl EventService {
         let patience = context.deadline.remaining().min(asked);
         publish.ttl = Some(patience);
         let mut request = self.broker.request(publish)?;
+        context.effects.note(&request.published.stream, request.published.position());
         match tokio::time::timeout(patience, request.answer()).await {
             Ok(answer) => serde_json::from_str(answer.get()).map_err(|_| Fault::internal()),
             Err(_) => Err(Fault::timeout(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX))),
