@@ -13,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Client, PATIENCE};
+use crate::{Answering, Asking, Client, PATIENCE, Unanswered, ask};
 
 /// How a host is started.
 #[derive(Default, Clone)]
@@ -139,6 +139,22 @@ impl Host {
             body,
         )
         .await
+    }
+
+    /// A request with the token, its body chunked if the method has one.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(Asking, Unanswered)> {
+        let bearer = format!("Bearer {}", self.token);
+        let mut all = vec![("authorization", bearer.as_str())];
+        if method != "GET" && method != "HEAD" {
+            all.push(("transfer-encoding", "chunked"));
+        }
+        all.extend(headers);
+        ask(&self.url, method, path, &all).await
+    }
+
+    /// A request without a body, with the token: the head of its answer.
+    pub async fn get(&self, path: &str) -> Result<Answering> {
+        self.ask("GET", path, &[]).await?.1.head().await
     }
 
     pub async fn get_json(&self, path: &str) -> Result<Value> {

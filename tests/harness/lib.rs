@@ -3,11 +3,13 @@
 
 mod client;
 mod components;
+mod exchange;
 mod host;
 mod http;
 
 pub use client::{Client, Frame};
 pub use components::{copy_folder, example, first_party, guest, set_in_manifest};
+pub use exchange::{Answering, Asking, Unanswered, ask};
 pub use host::{Host, Options};
 pub use http::{Response, request};
 

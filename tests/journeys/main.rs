@@ -7,6 +7,7 @@ mod events;
 mod files;
 mod languages;
 mod misbehaving;
+mod pages;
 mod plugins;
 mod protocol;
 mod reload;

@@ -26,7 +26,10 @@ pub fn plugin(source: &Path, wit: &Path, component: &Path, target: &Path) -> Res
         files.extend(folder(wit)?.into_iter().map(|(path, bytes)| (below.join(path), bytes)));
         Ok(())
     };
-    add(Path::new("wit"), wit)?;
+    // A plugin that serves pages alone has no WIT of its own.
+    if wit.is_dir() {
+        add(Path::new("wit"), wit)?;
+    }
     for name in dependencies(&text) {
         let wit = source.with_file_name(name).join("wit");
         if wit.is_dir() {

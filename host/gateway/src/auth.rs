@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::{
     error::GatewayError,
+    pages,
     problem::Problem,
     routes::{Access, SOCKET_PATH, access},
     shared::Shared,
@@ -42,28 +43,51 @@ pub(crate) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
     if let Err(problem) = shared.guard.check(request.method(), request.uri(), request.headers()) {
         return problem.into_response();
     }
-    if access(request.uri().path()) == Access::Authenticated {
-        let Some(identity) = identity(&shared, request.uri(), request.headers()) else {
-            shared.metrics.refused();
-            shared.audit.refused(request.uri().path());
-            let detail = "send the token as \"Authorization: Bearer …\"; the host printed its place when it started";
-            return Problem::new(ErrorCode::Unauthenticated, detail).into_response();
-        };
-        shared.audit.used(&identity, request.uri().path());
-        request.extensions_mut().insert(identity.principal.clone());
-        request.extensions_mut().insert(identity);
+    match access(request.uri().path()) {
+        Access::Public => {}
+        Access::Authenticated => {
+            let Some(identity) = identity(&shared, request.uri(), request.headers()) else {
+                return unauthenticated(&shared, request.uri()).into_response();
+            };
+            shared.audit.used(&identity, request.uri().path());
+            request.extensions_mut().insert(identity.principal.clone());
+            request.extensions_mut().insert(identity);
+        }
+        Access::ByPlugin => match pages::admit(&shared, request.method(), request.uri(), request.headers()) {
+            Ok(visitor) => _ = request.extensions_mut().insert(visitor),
+            Err(problem) => return problem.into_response(),
+        },
     }
     next.run(request).await
 }
 
+pub(crate) fn unauthenticated(shared: &Shared, uri: &Uri) -> Problem {
+    shared.metrics.refused();
+    shared.audit.refused(uri.path());
+    let detail = "send the token as \"Authorization: Bearer …\"; the host printed its place when it started";
+    Problem::new(ErrorCode::Unauthenticated, detail)
+}
+
+/// Whether `Authorization` holds a token of the host, or could hold one.
+pub(crate) fn is_ours(shared: &Shared, headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    let mut tokens = values.filter_map(|value| value.split_once(' ')).filter(|(kind, _)| is_bearer(kind));
+    // Without authentication the host does not know its first token. A client may, and send it out of habit.
+    tokens.any(|(_, token)| shared.tokens.anybody().is_some() || shared.tokens.find(token.trim()).is_some())
+}
+
+fn is_bearer(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("bearer")
+}
+
 /// Whose request this is. The first kind of credential that is there decides; a wrong one is not made good by another.
-fn identity(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Option<Arc<Identity>> {
+pub(crate) fn identity(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Option<Arc<Identity>> {
     if let Some(anybody) = shared.tokens.anybody() {
         return Some(anybody);
     }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (kind, token) = value.to_str().ok()?.split_once(' ')?;
-        return kind.eq_ignore_ascii_case("bearer").then(|| shared.tokens.find(token.trim()))?;
+        return is_bearer(kind).then(|| shared.tokens.find(token.trim()))?;
     }
     if uri.path() == SOCKET_PATH {
         if let Some(encoded) = offered_bearer(headers) {

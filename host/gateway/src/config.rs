@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use midplane_model::limits;
+use midplane_model::{Pages, limits};
 
 use crate::{
     audit::AuditSink,
@@ -45,6 +45,8 @@ pub struct GatewayConfig {
     pub plugin_count: Arc<dyn Fn() -> u32 + Send + Sync>,
     /// Whether the host is ready for `/readyz`. Called per request; must not block.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Pages of plugins; without it there are none.
+    pub pages: Option<Arc<dyn Pages>>,
     pub limits: GatewayLimits,
 }
 
@@ -65,6 +67,7 @@ impl GatewayConfig {
             instance_id: instance_id.into(),
             plugin_count: Arc::new(|| 0),
             ready: Arc::new(|| true),
+            pages: None,
             limits: GatewayLimits::default(),
         }
     }

@@ -1,7 +1,8 @@
 //! The door for clients: HTTP and WebSocket, authentication, and the host's own services about connections and events.
 //!
 //! It knows neither components nor what the machine can do: a call goes to the [`Router`](midplane_router::Router) by name,
-//! an event comes from the [`Broker`](midplane_broker::Broker), bulk bytes come as a [`Channel`](midplane_model::Channel).
+//! an event comes from the [`Broker`](midplane_broker::Broker), bulk bytes come as a [`Channel`](midplane_model::Channel),
+//! a page from a [`Pages`](midplane_model::Pages).
 //! Nobody else knows axum.
 //!
 //! # Map
@@ -9,6 +10,7 @@
 //! - `routes`: every route in one table; `guard` (host and origin) and `auth` stand before all of them.
 //! - `rpc`: one call, whatever brought it; `POST /rpc`.
 //! - `rest`: methods under paths of their own.
+//! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
@@ -16,6 +18,7 @@
 mod audit;
 mod auth;
 mod config;
+mod documents;
 mod error;
 mod guard;
 mod metrics;

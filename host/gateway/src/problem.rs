@@ -18,7 +18,11 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem whose status says more than its code's own.
     pub(crate) fn with_status(status: StatusCode, code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { status, fault: Box::new(Fault::new(code, detail)) }
+        Self::of(status, Fault::new(code, detail))
+    }
+
+    pub(crate) fn of(status: StatusCode, fault: Fault) -> Self {
+        Self { status, fault: Box::new(fault) }
     }
 
     pub(crate) fn code(&self) -> ErrorCode {

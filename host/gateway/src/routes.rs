@@ -11,7 +11,7 @@ use axum::{
 };
 use midplane_model::ErrorCode;
 
-use crate::{auth, pages, problem::Problem, rest, rpc, shared::Shared, socket};
+use crate::{auth, documents, pages, problem::Problem, rest, rpc, shared::Shared, socket};
 
 pub(crate) const SOCKET_PATH: &str = "/ws";
 
@@ -20,6 +20,8 @@ pub(crate) const SOCKET_PATH: &str = "/ws";
 pub enum Access {
     Public,
     Authenticated,
+    /// The plugin's manifest says it.
+    ByPlugin,
 }
 
 /// One row of the table.
@@ -36,19 +38,30 @@ const fn route(method: &'static str, path: &'static str, handler: fn() -> Method
 
 /// All routes. What is not in it, or not public in it, needs a credential, so that a stranger learns nothing from a 404.
 pub const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/healthz", access: Access::Public, handler: || get(pages::health) },
-    route("GET", "/readyz", || get(pages::ready)),
-    route("GET", "/metrics", || get(pages::metrics)),
-    route("GET", "/openrpc.json", || get(pages::openrpc)),
-    route("GET", "/openapi.json", || get(pages::openapi)),
+    Route { method: "GET", path: "/healthz", access: Access::Public, handler: || get(documents::health) },
+    route("GET", "/readyz", || get(documents::ready)),
+    route("GET", "/metrics", || get(documents::metrics)),
+    route("GET", "/openrpc.json", || get(documents::openrpc)),
+    route("GET", "/openapi.json", || get(documents::openapi)),
     route("POST", "/auth/exchange", || post(auth::exchange)),
     route("POST", "/auth/ticket", || post(auth::ticket)),
     route("POST", "/rpc", || post(rpc::post)),
     route("GET", "/api/v1/{*path}", || any(rest::serve)),
     route("GET", SOCKET_PATH, || get(socket::upgrade)),
+    page("/p/{plugin}"),
+    page("/p/{plugin}/"),
+    page("/p/{plugin}/{*path}"),
 ];
 
+/// Every method is the plugin's affair.
+const fn page(path: &'static str) -> Route {
+    Route { method: "GET", path, access: Access::ByPlugin, handler: || any(pages::serve) }
+}
+
 pub(crate) fn access(path: &str) -> Access {
+    if path.starts_with(pages::PREFIX) {
+        return Access::ByPlugin;
+    }
     let route = ROUTES.iter().find(|route| route.path == path);
     route.map_or(Access::Authenticated, |route| route.access)
 }

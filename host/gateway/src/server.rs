@@ -8,7 +8,7 @@ use std::{
 };
 
 use midplane_broker::Broker;
-use midplane_model::limits::SHUTDOWN_MAX;
+use midplane_model::limits::{PAGE_DRAIN_MAX, SHUTDOWN_MAX};
 use midplane_router::Router;
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,10 @@ async fn finish(shared: &Shared, accepting: impl Future<Output = io::Result<()>>
         result
     };
     let mut ended = std::pin::pin!(ended);
+    if let Ok(result) = tokio::time::timeout(PAGE_DRAIN_MAX, &mut ended).await {
+        return result;
+    }
+    shared.streams.cancel();
     if let Ok(result) = tokio::time::timeout_at(late - ABORT_RESERVE, &mut ended).await {
         return result;
     }

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub sockets: TaskTracker,
     /// The host is stopping: sockets close, nothing new begins.
     pub shutdown: CancellationToken,
+    /// Ends what plugins are still telling visitors: the host is stopping, and they had time to end by themselves.
+    pub streams: CancellationToken,
     /// The time for stopping is over: calls over HTTP are given up.
     pub abort: CancellationToken,
 }
@@ -63,6 +65,7 @@ impl Shared {
             connections: Arc::new(Connections::new(config.limits.connections)),
             sockets: TaskTracker::new(),
             shutdown: CancellationToken::new(),
+            streams: CancellationToken::new(),
             abort: CancellationToken::new(),
             config,
         };
@@ -72,6 +75,6 @@ impl Shared {
 
     /// Cookies do not know ports, so the name does: two hosts on one machine keep apart.
     pub(crate) fn cookie_name(&self) -> String {
-        format!("midplane_{}", self.config.listen.port())
+        format!("{}{}", crate::pages::OUR_COOKIES, self.config.listen.port())
     }
 }

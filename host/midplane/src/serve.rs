@@ -77,6 +77,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         allowed_hosts: arguments.allow_hosts,
         allowed_origins: arguments.allow_origins,
         behind_tls: arguments.behind_proxy,
+        pages: Some(host.plugins.clone()),
         plugin_count: Arc::new(move || u32::try_from(plugins.list().len()).unwrap_or(u32::MAX)),
         ..GatewayConfig::new(address, policy, env!("CARGO_PKG_VERSION"), &instance_id)
     };

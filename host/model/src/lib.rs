@@ -10,6 +10,7 @@ pub mod event;
 pub mod fault;
 pub mod limits;
 pub mod name;
+pub mod page;
 pub mod principal;
 pub mod schema;
 pub mod topic;
@@ -20,6 +21,7 @@ pub use effects::Effects;
 pub use event::{Event, Origin, Position, Positions, Stamp};
 pub use fault::{ErrorCode, Fault};
 pub use name::PluginName;
+pub use page::{Page, PageAccess, PageBody, PageRules, Pages};
 pub use principal::{Principal, Scope};
 pub use topic::{Pattern, Topic};
 

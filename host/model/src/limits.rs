@@ -118,6 +118,22 @@ pub const STORAGE_GROUP_WRITES_MAX: usize = 512;
 /// Keys of one page of a listing.
 pub const STORAGE_KEYS_MAX: usize = 1000;
 
+/// Requests for the pages of one plugin that are served at the same time where its manifest names no number; one more is
+/// `unavailable`.
+pub const PAGES_IN_FLIGHT_DEFAULT: usize = 64;
+/// The largest number that a manifest may name instead.
+pub const PAGES_IN_FLIGHT_MAX: usize = 1024;
+/// Time in which neither the request's nor the answer's body moves, where the manifest names none; then the answer is cut off.
+pub const PAGE_IDLE_DEFAULT: Duration = Duration::from_secs(60);
+/// The longest such time that a manifest may name.
+pub const PAGE_IDLE_MAX: Duration = Duration::from_secs(3600);
+/// Names and values of a page request's header section, and of an answer's; more is refused.
+pub const PAGE_HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that a guest hands over in one piece of a body; twice as many may wait for the client, then the guest waits.
+pub const PAGE_CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// Time that running answers have to end by themselves when the host stops.
+pub const PAGE_DRAIN_MAX: Duration = Duration::from_secs(3);
+
 /// Longest workspace-relative path.
 pub const PATH_BYTES_MAX: usize = 4096;
 /// Bytes that one read returns or one write takes; more goes as a stream.

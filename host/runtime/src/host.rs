@@ -10,6 +10,7 @@ use midplane_capabilities::{files::Root, storage::Storage, terminals::Terminals,
 use midplane_model::schema::Interface;
 use midplane_router::Router;
 use semver::Version;
+use tokio_util::task::TaskTracker;
 
 use crate::{engine::Engine, slot::Slot};
 
@@ -38,12 +39,14 @@ pub struct HostParts {
 pub struct Host {
     pub(crate) parts: HostParts,
     pub(crate) offers: Offers,
+    /// Requests for pages that are being answered.
+    pub(crate) visits: TaskTracker,
 }
 
 impl Host {
     #[must_use]
     pub fn new(parts: HostParts) -> Arc<Self> {
-        Arc::new(Self { parts, offers: Offers::default() })
+        Arc::new(Self { parts, offers: Offers::default(), visits: TaskTracker::new() })
     }
 }
 

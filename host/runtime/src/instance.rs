@@ -7,18 +7,20 @@ use std::{
 };
 
 use midplane_capabilities::storage::Namespace;
-use midplane_model::{CallContext, Fault, Reply, schema::Function};
+use midplane_model::{CallContext, Deadline, Fault, Reply, limits::PAGE_HEADER_BYTES_MAX, schema::Function};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wasmtime::{
     Store, StoreLimits, StoreLimitsBuilder,
     component::{Func, Instance as Raw, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     bindings::{Ending, Occasion, Snapshot},
     contract::{Hooks, Outcome},
     host::{Host, split_id},
+    http::HttpHooks,
     inbox,
     log_line::LogLine,
     output::Output,
@@ -40,10 +42,14 @@ pub struct Guest {
     pub storage: Namespace,
     pub inbox: mpsc::Sender<inbox::Command>,
     pub inside: Inside,
+    /// The request that this instance was made for, if it is not the actor's.
+    visit: Option<CallContext>,
     log_budget: LogBudget,
     limits: StoreLimits,
     wasi: WasiCtx,
     table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: HttpHooks,
 }
 
 impl WasiView for Guest {
@@ -52,10 +58,68 @@ impl WasiView for Guest {
     }
 }
 
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
 impl Guest {
-    /// The context for what the guest asks of others now: that of the call inside, or the plugin's own.
+    /// Who asks, if somebody does and it is known who.
+    pub fn caller(&self) -> Option<CallContext> {
+        self.visit.clone().or_else(|| self.inside.caller())
+    }
+
+    /// The context for what the guest asks of others now: that of the call inside, or the plugin's own. What a visit asks is
+    /// the visitor's, and the beginning of a chain: the instance is no actor that could be waiting for itself.
     pub fn outgoing(&self) -> CallContext {
+        if let Some(visit) = &self.visit {
+            let deadline = Deadline::after(self.package.manifest.limits.deadline);
+            return CallContext { deadline, ..visit.clone() };
+        }
         self.inside.current().unwrap_or_else(|| self.slot.own_context())
+    }
+
+    /// A store for one instance of a package, with the manifest's limits. `visit` is the request that it is made for, if it is
+    /// made for one.
+    pub fn store(
+        host: &Arc<Host>,
+        package: &Arc<Package>,
+        slot: &Arc<Slot>,
+        inbox: mpsc::Sender<inbox::Command>,
+        visit: Option<CallContext>,
+    ) -> Store<Self> {
+        let wasi = WasiCtx::builder()
+            .stdout(Output { slot: slot.clone(), level: "info" })
+            .stderr(Output { slot: slot.clone(), level: "error" })
+            .build();
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(package.manifest.limits.memory_bytes)
+            .table_elements(TABLE_ELEMENTS_MAX)
+            .build();
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(2 * PAGE_HEADER_BYTES_MAX);
+        let guest = Guest {
+            host: host.clone(),
+            package: package.clone(),
+            slot: slot.clone(),
+            storage: host.parts.storage.namespace(&slot.name),
+            inbox,
+            inside: Inside::default(),
+            visit,
+            log_budget: LogBudget::default(),
+            limits,
+            wasi,
+            table: ResourceTable::new(),
+            http,
+            hooks: HttpHooks,
+        };
+        let mut store = Store::new(host.parts.engine.wasm(), guest);
+        store.limiter(|guest| &mut guest.limits);
+        // A guest yields at every epoch and is never interrupted by one: deadlines are kept outside, by dropping the store.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store
     }
 }
 
@@ -183,32 +247,8 @@ impl Instance {
         slot: &Arc<Slot>,
         inbox: mpsc::Sender<inbox::Command>,
     ) -> Result<Self, LoadError> {
-        let inside = Inside::default();
-        let wasi = WasiCtx::builder()
-            .stdout(Output { slot: slot.clone(), level: "info" })
-            .stderr(Output { slot: slot.clone(), level: "error" })
-            .build();
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(package.manifest.limits.memory_bytes)
-            .table_elements(TABLE_ELEMENTS_MAX)
-            .build();
-        let guest = Guest {
-            host: host.clone(),
-            package: package.clone(),
-            slot: slot.clone(),
-            storage: host.parts.storage.namespace(&slot.name),
-            inbox,
-            inside: inside.clone(),
-            log_budget: LogBudget::default(),
-            limits,
-            wasi,
-            table: ResourceTable::new(),
-        };
-        let mut store = Store::new(host.parts.engine.wasm(), guest);
-        store.limiter(|guest| &mut guest.limits);
-        // A guest yields at every epoch and is never interrupted by one: deadlines are kept outside, by dropping the store.
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let mut store = Guest::store(host, package, slot, inbox, None);
+        let inside = store.data().inside.clone();
         let made = tokio::time::timeout(INSTANTIATE_MAX, package.pre.instantiate_async(&mut store)).await;
         let raw = made
             .map_err(|_| LoadError::Slow { step: "make an instance", limit: INSTANTIATE_MAX })?

@@ -13,6 +13,7 @@ mod contract;
 mod convert;
 mod engine;
 mod host;
+mod http;
 mod imports;
 mod inbox;
 mod instance;

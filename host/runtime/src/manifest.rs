@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use midplane_model::{
-    Pattern, PluginName, Scope,
+    PageAccess, Pattern, PluginName, Scope,
     limits::{PLUGIN_DEADLINE_DEFAULT, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT},
 };
 use semver::{Version, VersionReq};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     contract,
+    http::{HttpSettings, RawHttp},
     routes::{self, DeclaredRoute, RawRoute},
 };
 
@@ -39,6 +40,8 @@ pub struct Manifest {
     pub scopes: BTreeMap<String, Scope>,
     /// Ways to the functions over REST.
     pub routes: Vec<DeclaredRoute>,
+    /// The `[http]` table: who sees the plugin's pages.
+    pub http: HttpSettings,
     /// The `[config]` table as JSON text, without its schema.
     pub config: String,
 }
@@ -51,6 +54,10 @@ pub struct Grants {
     pub subscribe: Vec<Pattern>,
     pub files: Vec<FileGrant>,
     pub terminals: bool,
+    /// Pages without a credential: `public` of the table `[http]`.
+    pub public_pages: bool,
+    /// Pages that share the host's origin.
+    pub same_origin: bool,
 }
 
 #[derive(Debug, Clone, Deserialize, serde::Serialize)]
@@ -89,6 +96,8 @@ struct Raw {
     #[serde(default)]
     scopes: BTreeMap<String, String>,
     #[serde(default)]
+    http: RawHttp,
+    #[serde(default)]
     config: toml::Table,
     #[serde(default)]
     routes: Vec<RawRoute>,
@@ -116,6 +125,7 @@ struct RawGrants {
     subscribe: Vec<String>,
     files: Vec<FileGrant>,
     terminals: bool,
+    same_origin: bool,
     /// Accepted for the contract's sake; nothing of these is granted yet.
     #[serde(rename = "processes")]
     _processes: Vec<String>,
@@ -147,6 +157,7 @@ impl Manifest {
             return Err(wrong("plugin.component", "must be a file name beside plugin.toml"));
         }
         let (dependencies, scopes) = (dependencies(raw.dependencies)?, scopes(raw.scopes)?);
+        let http = raw.http.check().map_err(|(key, reason)| wrong(&format!("http.{key}"), reason))?;
         let mut config = raw.config;
         config.remove("schema");
         let name = value("plugin.name", PluginName::parse(&raw.plugin.name).map_err(|fault| fault.message))?;
@@ -157,9 +168,10 @@ impl Manifest {
             component: raw.plugin.component,
             description: raw.plugin.description,
             dependencies,
-            grants: grants(raw.grants)?,
+            grants: grants(raw.grants, &http)?,
             limits: limits(&raw.limits)?,
             scopes,
+            http,
             config: value("config", serde_json::to_string(&config))?,
         })
     }
@@ -192,7 +204,7 @@ fn scopes(raw: BTreeMap<String, String>) -> Result<BTreeMap<String, Scope>, Mani
         .collect()
 }
 
-fn grants(raw: RawGrants) -> Result<Grants, ManifestError> {
+fn grants(raw: RawGrants, http: &HttpSettings) -> Result<Grants, ManifestError> {
     let patterns = |key: &str, texts: Vec<String>| -> Result<Vec<Pattern>, ManifestError> {
         texts.iter().map(|text| value(key, Pattern::parse(text).map_err(|fault| fault.message))).collect()
     };
@@ -202,6 +214,8 @@ fn grants(raw: RawGrants) -> Result<Grants, ManifestError> {
         subscribe: patterns("grants.subscribe", raw.subscribe)?,
         files: raw.files,
         terminals: raw.terminals,
+        public_pages: http.access == PageAccess::Public,
+        same_origin: raw.same_origin,
     })
 }
 

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use midplane_capabilities::files::{FilesError, ListOptions, RelativePath, Root};
 use midplane_model::{
-    Fault,
+    Fault, PageRules,
     schema::{Function, Interface},
 };
 use midplane_router::{WitError, interfaces_of_component, interfaces_of_packages};
 use sha2::{Digest, Sha256};
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
     contract,
@@ -86,7 +87,15 @@ pub struct Package {
     /// Can receive events.
     pub subscriber: bool,
     pub pre: InstancePre<Guest>,
+    /// The same for a component that answers HTTP.
+    pub pages: Option<Pages>,
+    pub page_rules: PageRules,
 }
+
+/// A component that exports `wasi:http/incoming-handler`, ready to be made an instance of for every request.
+pub type Pages = ProxyPre<Guest>;
+
+const INCOMING_HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
 
 /// The files of a plugin before anything is made of them.
 pub struct Files {
@@ -157,6 +166,7 @@ impl Package {
         }
         let pre = linker.instantiate_pre(&component).map_err(LoadError::Instantiate)?;
         let has = |name: &str| hooks.iter().any(|hook| &*hook.name == name);
+        let pages = pages(&component, &pre)?;
         let digest = Sha256::new().chain_update(&files.manifest).chain_update([0]).chain_update(&files.wasm).finalize();
         Ok(Self {
             digest: format!("{digest:x}"),
@@ -166,9 +176,20 @@ impl Package {
             stateful: has("state"),
             subscriber: has("subscriber"),
             pre,
+            pages,
+            page_rules: PageRules { access: manifest.http.access.clone(), same_origin: manifest.grants.same_origin },
             manifest,
         })
     }
+}
+
+fn pages(component: &Component, pre: &InstancePre<Guest>) -> Result<Option<Pages>, LoadError> {
+    // Versions are looked up by compatibility, as the linker does.
+    if component.get_export_index(None, INCOMING_HANDLER).is_none() {
+        return Ok(None);
+    }
+    let wrong = |cause| LoadError::WrongExport { interface: INCOMING_HANDLER, function: "handle", cause };
+    ProxyPre::new(pre.clone()).map(Some).map_err(wrong)
 }
 
 /// Imports that other plugins must satisfy; unknown ones of the host are refused here, by name.
@@ -191,6 +212,7 @@ fn linker(host: &Host) -> Result<Linker<Guest>, LoadError> {
     };
     let mut linker = Linker::new(host.parts.engine.wasm());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail("wasi"))?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(fail("wasi:http"))?;
     contract::add_to_linker(&mut linker).map_err(fail("midplane:host"))?;
     Ok(linker)
 }

@@ -15,7 +15,7 @@ use midplane_router::{Method, Service};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{bindings::Event, log_line::LogLine, shapes::Values};
+use crate::{bindings::Event, http::InFlight, log_line::LogLine, shapes::Values};
 
 /// Where a plugin is in its life (contract, section 10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,11 @@ impl State {
             Self::Disabled => "disabled",
             Self::Failed => "failed",
         }
+    }
+
+    /// Whether there is a package whose pages may be seen: during a reload it is the old one.
+    pub fn serves_pages(self) -> bool {
+        matches!(self, Self::Running | Self::Reloading)
     }
 
     /// Whether calls may wait in the mailbox, because somebody will take them.
@@ -77,6 +82,8 @@ pub struct Status {
 
 pub struct Slot {
     pub name: PluginName,
+    /// Requests for its pages that are being answered.
+    pub visits: InFlight,
     mailbox: mpsc::Sender<Message>,
     status: Mutex<Status>,
     logs: Mutex<VecDeque<LogLine>>,
@@ -86,7 +93,8 @@ impl Slot {
     /// `queue` calls may wait; one more is `unavailable`.
     pub fn new(name: PluginName, queue: usize, status: Status) -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (mailbox, receiver) = mpsc::channel(queue);
-        let slot = Self { name, mailbox, status: Mutex::new(status), logs: Mutex::default() };
+        let slot =
+            Self { name, visits: InFlight::default(), mailbox, status: Mutex::new(status), logs: Mutex::default() };
         (Arc::new(slot), receiver)
     }
 

@@ -93,6 +93,8 @@ type Table = Arc<RwLock<BTreeMap<PluginName, Arc<plugin::Shown>>>>;
 
 /// The handle of the supervisor.
 pub struct Plugins {
+    /// What pages are served with.
+    pub(crate) host: Arc<Host>,
     commands: mpsc::Sender<Command>,
     table: Table,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -108,7 +110,7 @@ impl Plugins {
         let table = Table::default();
         let (folder, watch) = sources::open(config.folder, commands.clone()).await?;
         let mut supervisor = Supervisor {
-            host,
+            host: host.clone(),
             folder,
             bundles: config.bundles,
             plugins: BTreeMap::new(),
@@ -123,7 +125,7 @@ impl Plugins {
                 watch.close().await;
             }
         });
-        Ok(Self { commands, table, task: Mutex::new(Some(task)) })
+        Ok(Self { host, commands, table, task: Mutex::new(Some(task)) })
     }
 
     /// All plugins by name.
@@ -165,16 +167,18 @@ impl Plugins {
         self.ask(|done| Command::Enable { name: name.clone(), on, done }).await
     }
 
-    /// Stops every plugin in turn and joins the supervisor.
+    /// Stops every plugin in turn, ends what visitors are still being told, and joins the supervisor.
     pub async fn close(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             _ = self.commands.send(Command::Stop).await;
             _ = task.await;
+            self.host.visits.close();
+            self.host.visits.wait().await;
         }
     }
 
-    fn find(&self, name: &PluginName) -> Result<Arc<plugin::Shown>, Fault> {
+    pub(crate) fn find(&self, name: &PluginName) -> Result<Arc<plugin::Shown>, Fault> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         table.get(name).cloned().ok_or_else(|| no_plugin(name))
     }

@@ -18,7 +18,7 @@ impl types::Host for Guest {}
 
 impl context::Host for Guest {
     async fn current(&mut self) -> wasmtime::Result<Option<context::Caller>> {
-        Ok(self.inside.caller().map(|context| {
+        Ok(self.caller().map(|context| {
             // The chain ends with this plugin; before it stands who called.
             let plugin = context.chain.len().checked_sub(2).and_then(|index| context.chain.get(index));
             context::Caller {

@@ -39,7 +39,7 @@ impl Guest {
             let message = "attaching needs a WebSocket: the channel is opened on the connection that asks";
             Fault::new(ErrorCode::NotSupported, message)
         };
-        let peer = self.inside.caller().and_then(|context| context.peer).ok_or_else(no_connection)?;
+        let peer = self.caller().and_then(|context| context.peer).ok_or_else(no_connection)?;
         let options = AttachOptions {
             role: match options.role {
                 terminals::Role::Drive => Role::Drive,

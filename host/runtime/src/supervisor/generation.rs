@@ -209,6 +209,7 @@ impl Supervisor {
             plugin.mailbox = take_mailbox(&running).await;
             retire(running, ending).await;
         }
+        plugin.slot.visits.end_all();
         self.withdraw(name);
         self.set_state(name, State::Disabled, Some(reason));
         self.refuse_waiting_calls(name);
@@ -279,7 +280,12 @@ impl Supervisor {
 }
 
 fn shown(plugin: &Plugin) -> Shown {
-    Shown { slot: plugin.slot.clone(), package: plugin.package.clone(), source: plugin.source.clone() }
+    Shown {
+        slot: plugin.slot.clone(),
+        inbox: plugin.inbox.commands.clone(),
+        package: plugin.package.clone(),
+        source: plugin.source.clone(),
+    }
 }
 
 /// Restores and starts a prepared generation; it ends when that fails.

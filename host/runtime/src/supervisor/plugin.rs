@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+use midplane_model::PageAccess;
 use midplane_router::describe_interface;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -10,7 +11,7 @@ use super::Summary;
 use crate::{
     actor::{Control, Mailbox},
     host::Bundle,
-    inbox::Inbox,
+    inbox::{self, Inbox},
     package::Package,
     slot::Slot,
 };
@@ -59,6 +60,7 @@ pub struct Running {
 /// What `plugin.list` and `plugin.get` say; replaced whenever the package changes.
 pub struct Shown {
     pub slot: Arc<Slot>,
+    pub inbox: mpsc::Sender<inbox::Command>,
     pub package: Arc<Package>,
     pub source: Source,
 }
@@ -90,6 +92,7 @@ impl Shown {
         json["component_bytes"] = self.package.wasm_bytes.into();
         json["services"] = services.into();
         json["imports"] = needs.into();
+        json["pages"] = self.pages();
         json["dependencies"] = manifest
             .dependencies
             .iter()
@@ -98,12 +101,26 @@ impl Shown {
             .into();
         json["grants"] = json!({
             "methods": texts(&grants.methods), "publish": texts(&grants.publish), "subscribe": texts(&grants.subscribe),
-            "files": grants.files, "terminals": grants.terminals,
+            "files": grants.files, "terminals": grants.terminals, "public_pages": grants.public_pages,
+            "same_origin": grants.same_origin,
         });
         json["limits"] = json!({
             "memory_bytes": manifest.limits.memory_bytes, "deadline_ms": manifest.limits.deadline.as_millis() as u64,
             "queue": manifest.limits.queue, "max_concurrency": manifest.limits.max_concurrency,
         });
         json
+    }
+
+    /// Where the plugin answers HTTP and who may ask; null if it does not.
+    fn pages(&self) -> Value {
+        if self.package.pages.is_none() {
+            return Value::Null;
+        }
+        let access = match &self.package.page_rules.access {
+            PageAccess::ByMethod => "by_method".to_owned(),
+            PageAccess::Scope(scope) => scope.to_string(),
+            PageAccess::Public => "public".to_owned(),
+        };
+        json!({ "path": format!("/p/{}/", self.slot.name), "access": access })
     }
 }

@@ -1,4 +1,4 @@
-//! Small documents: health, readiness, metrics, OpenRPC, OpenAPI.
+//! Small documents of the host's own: health, readiness, metrics, OpenRPC, OpenAPI.
 
 use std::sync::Arc;
 
