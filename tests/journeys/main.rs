@@ -6,6 +6,7 @@ mod contract;
 mod events;
 mod files;
 mod languages;
+mod metrics;
 mod misbehaving;
 mod pages;
 mod plugins;
