@@ -100,8 +100,14 @@ impl Slot {
     /// `queue` calls may wait; one more is `unavailable`.
     pub fn new(name: PluginName, queue: usize, status: Status) -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (mailbox, receiver) = mpsc::channel(queue);
-        let slot =
-            Self { name, visits: InFlight::default(), metrics: Metrics::default(), mailbox, status: Mutex::new(status), logs: Mutex::default() };
+        let slot = Self {
+            name,
+            visits: InFlight::default(),
+            metrics: Metrics::default(),
+            mailbox,
+            status: Mutex::new(status),
+            logs: Mutex::default(),
+        };
         (Arc::new(slot), receiver)
     }
 
