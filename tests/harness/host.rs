@@ -82,6 +82,13 @@ impl Host {
         Self::spawn(self.home, self.options).await
     }
 
+    /// Ends the host as SIGTERM does and starts it again over the same directories.
+    pub async fn terminate_and_restart(mut self) -> Result<Self> {
+        let code = self.stop().await?;
+        ensure!(code == Some(0), "the host ended with {code:?}");
+        Self::spawn(self.home, self.options).await
+    }
+
     /// Sends SIGTERM and returns the exit code. The directories are gone afterwards.
     pub async fn terminate(mut self) -> Result<Option<i32>> {
         self.stop().await
@@ -158,14 +165,10 @@ impl Host {
     }
 
     pub async fn get_json(&self, path: &str) -> Result<Value> {
-        Ok(serde_json::from_str(&self.get_text(path).await?)?)
-    }
-
-    pub async fn get_text(&self, path: &str) -> Result<String> {
         let bearer = format!("Bearer {}", self.token);
         let response = crate::request(&self.url, "GET", path, &[("authorization", &bearer)], "").await?;
         ensure!(response.status == 200, "{path}: {} {}", response.status, response.body);
-        Ok(response.body)
+        Ok(serde_json::from_str(&response.body)?)
     }
 }
 

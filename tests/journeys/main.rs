@@ -3,13 +3,12 @@
 mod bad_input;
 mod cli;
 mod contract;
+mod durable;
 mod events;
+mod fanout;
 mod files;
 mod languages;
-mod load;
-mod metrics;
 mod misbehaving;
-mod neighbours;
 mod pages;
 mod plugins;
 mod protocol;

@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread::JoinHandle,
 };
 
 use midplane_model::{
@@ -15,9 +17,13 @@ use midplane_model::{
 use serde_json::value::RawValue;
 
 use crate::{
-    definition::StreamDefinition,
+    commit,
+    definition::{StreamClass, StreamDefinition},
+    epoch::draw_epoch,
     error::BrokerError,
     history::{self, HistoryRange, StreamHistory},
+    home::{HomeError, Opened},
+    journal::Journal,
     limits::BrokerLimits,
     prefixes::Prefixes,
     publish::{Conditions, Publish, Published},
@@ -36,19 +42,21 @@ pub struct BrokerStats {
     pub requests: usize,
 }
 
-/// Streams in memory. Shared by reference; it has no task of its own and needs no shutdown.
+/// Streams behind one door. Shared by reference.
 ///
-/// The epoch is drawn at the start: memory does not survive, so no position of an earlier broker may count as recovered.
+/// Without homes it is all memory: no task, no shutdown, and an epoch drawn at the start, because no position of an earlier
+/// broker may count as recovered. A stream with a home has a thread that commits; [`Self::close`] it.
 #[derive(Debug)]
 pub struct Broker {
     streams: Vec<Arc<Stream>>,
     prefixes: Prefixes,
     requests: Requests,
     next_id: AtomicU64,
+    committers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Broker {
-    /// A broker with the default limits.
+    /// A broker in memory with the default limits.
     ///
     /// # Errors
     /// Contradictory definitions; no random bytes from the operating system.
@@ -59,18 +67,72 @@ impl Broker {
     /// # Errors
     /// As [`Self::new`].
     pub fn with_limits(definitions: &[StreamDefinition], limits: BrokerLimits) -> Result<Self, BrokerError> {
+        Self::with_homes(definitions, limits, |_| Ok(None))
+    }
+
+    /// A broker whose `log` streams live in files below a folder, with the default limits. Blocks on the disk; call it while
+    /// starting.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; `OpenHome`, `StartCommitter`.
+    pub fn durable(definitions: &[StreamDefinition], folder: &Path) -> Result<Self, BrokerError> {
+        let open = |definition: &StreamDefinition| Journal::open(&folder.join(&*definition.name), &definition.name);
+        Self::with_homes(definitions, BrokerLimits::default(), |definition| open(definition).map(Some))
+    }
+
+    /// A broker whose `log` streams live wherever `open` says; in memory where it gives no home.
+    ///
+    /// # Errors
+    /// As [`Self::durable`].
+    pub fn with_homes(
+        definitions: &[StreamDefinition],
+        limits: BrokerLimits,
+        mut open: impl FnMut(&StreamDefinition) -> Result<Option<Opened>, HomeError>,
+    ) -> Result<Self, BrokerError> {
         let prefixes = Prefixes::new(definitions)?;
-        let epoch = draw_epoch()?;
-        let stream = |definition| Arc::new(Stream::new(definition, Arc::clone(&epoch), limits));
-        let streams = definitions.iter().map(stream).collect();
-        Ok(Self { streams, prefixes, requests: Requests::default(), next_id: AtomicU64::new(1) })
+        let epoch = draw_epoch().map_err(|source| BrokerError::DrawEpoch { source })?;
+        let mut broker = Self {
+            streams: Vec::new(),
+            prefixes,
+            requests: Requests::default(),
+            next_id: AtomicU64::new(1),
+            committers: Mutex::default(),
+        };
+        for definition in definitions {
+            let opened = if definition.class == StreamClass::Log { open(definition) } else { Ok(None) };
+            let stream = || definition.name.to_string();
+            let stream = match opened.map_err(|source| BrokerError::OpenHome { stream: stream(), source })? {
+                None => Arc::new(Stream::new(definition, Arc::clone(&epoch), limits)),
+                Some(opened) => broker.settle_in(definition, limits, opened)?,
+            };
+            broker.streams.push(stream);
+        }
+        Ok(broker)
+    }
+
+    fn settle_in(
+        &mut self,
+        definition: &StreamDefinition,
+        limits: BrokerLimits,
+        opened: Opened,
+    ) -> Result<Arc<Stream>, BrokerError> {
+        let (stream, home) = Stream::restored(definition, limits, opened);
+        let stream = Arc::new(stream);
+        let thread = std::thread::Builder::new().name(format!("events-{}", definition.name)).spawn({
+            let stream = Arc::clone(&stream);
+            move || commit::run(&stream, home)
+        });
+        let thread = thread.map_err(|source| BrokerError::StartCommitter { source })?;
+        self.committers().push(thread);
+        Ok(stream)
     }
 
     /// Stamps the event, keeps it by the class of its stream, and notes it for every subscription that it matches. Never
-    /// waits for a subscriber.
+    /// waits for a subscriber, nor for a disk: where the stream has a home, all but the stamp follows with its commit, which
+    /// [`Self::applied`] waits for.
     ///
     /// # Errors
-    /// `PayloadTooLarge`.
+    /// `PayloadTooLarge`; where the stream has a home, `Busy` and `Closed`.
     pub fn publish(&self, publish: Publish) -> Result<Published, BrokerError> {
         self.publish_if(publish, Conditions::default())
     }
@@ -88,15 +150,34 @@ impl Broker {
     /// caller has a deadline. Cancel safe.
     ///
     /// # Errors
-    /// `UnknownStream`; `OtherEpoch`, because that will never happen then.
+    /// `UnknownStream`; `OtherEpoch`, because that will never happen then; `NotKept`, `Closed`.
     pub async fn applied(&self, stream: &str, position: &Position) -> Result<(), BrokerError> {
         let found = self.streams.iter().find(|candidate| &*candidate.name == stream);
         let stream = found.ok_or_else(|| BrokerError::UnknownStream { name: stream.to_owned() })?;
         if stream.epoch != position.epoch {
             return Err(BrokerError::OtherEpoch { stream: stream.name.to_string(), head: stream.head() });
         }
-        stream.applied(position.seq).await;
-        Ok(())
+        stream.applied(position.seq).await
+    }
+
+    /// Commits what was published and joins the threads. Later publishes to streams with a home are `Closed`. Dropping the
+    /// future leaves the threads to finish on their own.
+    pub async fn close(&self) {
+        let committers = self.stop();
+        if !committers.is_empty() {
+            // A join error is a panic of the thread, which has already given up everything in its line.
+            let join = move || committers.into_iter().for_each(|thread| _ = thread.join());
+            _ = tokio::task::spawn_blocking(join).await;
+        }
+    }
+
+    fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.streams.iter().for_each(|stream| stream.close());
+        std::mem::take(&mut *self.committers())
+    }
+
+    fn committers(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.committers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes an event that asks for an answer. Whoever receives it may give one with [`Self::reply`] under the name
@@ -177,6 +258,15 @@ impl Broker {
     }
 }
 
+impl Drop for Broker {
+    /// Commits what was published, which blocks for a commit or two.
+    fn drop(&mut self) {
+        for thread in self.stop() {
+            _ = thread.join();
+        }
+    }
+}
+
 fn check_size(payload: &RawValue) -> Result<(), BrokerError> {
     let bytes = payload.get().len();
     if bytes > EVENT_BYTES_MAX {
@@ -190,10 +280,4 @@ fn check_count(patterns: &[Pattern]) -> Result<(), BrokerError> {
         1..=PATTERNS_MAX => Ok(()),
         count => Err(BrokerError::PatternCount { count, limit: PATTERNS_MAX }),
     }
-}
-
-/// 64 random bits in hexadecimal: enough that no two starts ever share one.
-fn draw_epoch() -> Result<Arc<str>, BrokerError> {
-    let bits = getrandom::u64().map_err(|source| BrokerError::DrawEpoch { source })?;
-    Ok(format!("{bits:016x}").into())
 }

@@ -2,6 +2,11 @@
 
 use midplane_model::{ErrorCode, Fault, Position};
 
+use crate::home::HomeError;
+
+/// Milliseconds in which the disk takes many groups.
+const BUSY_RETRY_AFTER_MS: u64 = 100;
+
 /// Named for what was attempted.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -43,6 +48,23 @@ pub enum BrokerError {
     UnknownStream { name: String },
     #[error("stream {stream:?} has another epoch now: its past cannot be waited for; leave the position out")]
     OtherEpoch { stream: String, head: Position },
+    #[error("stream {stream:?} cannot be opened")]
+    OpenHome {
+        stream: String,
+        #[source]
+        source: HomeError,
+    },
+    #[error("the thread that commits events cannot be started")]
+    StartCommitter {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("too many events wait for the disk")]
+    Busy,
+    #[error("the host is stopping")]
+    Closed,
+    #[error("{}", if *full { "the disk is full: the event was not kept and reached nobody" } else { "the event could not be kept and reached nobody" })]
+    NotKept { full: bool },
     #[error("nobody waits for this answer: it was given, the time is over, or there was no such request")]
     NobodyWaits,
 }
@@ -67,6 +89,11 @@ impl From<BrokerError> for Fault {
             E::NothingToCompare { .. } => Fault::new(ErrorCode::NotSupported, message),
             E::NoResponder { topic } => Fault::new(ErrorCode::NoResponder, message).with("topic", topic),
             E::TooManyRequests { .. } => Fault::new(ErrorCode::Unavailable, message).with("busy", true),
+            E::Busy => {
+                Fault::new(ErrorCode::Unavailable, message).with("busy", true).retry_after_ms(BUSY_RETRY_AFTER_MS)
+            }
+            E::Closed | E::NotKept { full: false } => Fault::new(ErrorCode::Unavailable, message),
+            E::NotKept { full: true } => Fault::new(ErrorCode::NoSpace, message),
             E::UnknownStream { ref name } => Fault::invalid_params(name, message),
             E::OtherEpoch { stream, head } => Fault::new(ErrorCode::CursorExpired, message)
                 .with("stream", stream)
@@ -81,7 +108,9 @@ impl From<BrokerError> for Fault {
             | E::DuplicateStream { .. }
             | E::DuplicatePrefix { .. }
             | E::MalformedPrefix { .. }
-            | E::NoStreamForTheRest => {
+            | E::NoStreamForTheRest
+            | E::OpenHome { .. }
+            | E::StartCommitter { .. } => {
                 tracing::error!(error = &error as &dyn std::error::Error, "broker could not start");
                 Fault::internal()
             }

@@ -38,6 +38,12 @@ impl Evictions {
         }
     }
 
+    /// Notes that events of any topic may be gone up to this `seq`.
+    pub(crate) fn assume(&mut self, until: u64) {
+        self.floor = self.floor.max(until);
+        self.highest = self.highest.max(until);
+    }
+
     /// The highest lost `seq`; 0 when nothing was lost.
     pub(crate) fn highest(&self) -> u64 {
         self.highest

@@ -11,8 +11,9 @@
 //! - `requests`: events that want an answer, and the way of the answer.
 //! - `definition`, `prefixes`: which streams there are, and which topics belong to which.
 //! - `stream`: one stream: stamps, keeps, matches, under one short lock. Total order comes from here.
-//! - `store` over `log` and `latest`, with `evictions`: what a stream keeps, and what it knows to have lost. The
-//!   seam for another home (a JetStream) is the interface of `Store`; it becomes a trait when there are two.
+//! - `store` over `log` and `latest`, with `evictions`: what a stream keeps in memory, and what it knows to have lost.
+//! - `home`: the seam to where a `log` stream outlives the process; `journal`: such a home in files; `commit`, `durable`: the
+//!   way there, in groups, and back at the start.
 //! - `trie`, `subscribers`, `backlog`: who matches, and what waits for them.
 //! - `recovery`: the decision behind the truth rule, as a pure function.
 //! - `feed`, `subscription`, over `reading`: the reader's side: one feed per stream, drawn in turn.
@@ -31,11 +32,16 @@
 mod backlog;
 mod broker;
 mod clock;
+mod commit;
 mod definition;
+mod durable;
+mod epoch;
 mod error;
 mod evictions;
 mod feed;
 mod history;
+mod home;
+mod journal;
 mod latest;
 mod limits;
 mod log;
@@ -55,6 +61,8 @@ pub use broker::{Broker, BrokerStats};
 pub use definition::{Retention, StreamClass, StreamDefinition};
 pub use error::BrokerError;
 pub use history::{HistoryRange, StreamHistory};
+pub use home::{Home, HomeError, Opened};
+pub use journal::Journal;
 pub use limits::BrokerLimits;
 pub use publish::{Conditions, Publish, Published};
 pub use recovery::{OnGap, Reason, Since, StreamReport, SubscribeReport};

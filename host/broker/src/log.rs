@@ -70,6 +70,16 @@ impl Log {
         })
     }
 
+    pub(crate) fn assume_lost(&mut self, until: u64) {
+        self.evicted.assume(until);
+    }
+
+    pub(crate) fn is_hole(&self, seq: u64) -> bool {
+        let (first, last) = (self.kept.front(), self.kept.back());
+        let within = first.is_some_and(|(_, first)| first.seq < seq) && last.is_some_and(|(_, last)| seq < last.seq);
+        within && self.get(seq).is_none()
+    }
+
     pub(crate) fn newest_of(&self, topic: &Topic) -> Option<u64> {
         self.newest.get(topic).copied()
     }

@@ -45,6 +45,8 @@ pub struct Published {
     pub stream: Arc<str>,
     pub epoch: Arc<str>,
     pub seq: u64,
+    /// It survives the end of the host, once it is applied.
+    pub durable: bool,
     /// It had been published already, under the same key; this is where it stands.
     pub duplicate: bool,
 }

@@ -47,7 +47,8 @@ pub enum Reason {
     Epoch,
     /// Matching events after the position are no longer kept, or that cannot be excluded.
     Evicted,
-    /// Matching values after the position were replaced by newer ones.
+    /// Matching values after the position were replaced by newer ones; or the position was given out and never delivered, so
+    /// it is of another past (an older copy of the data was put back).
     Holes,
     /// The position is beyond the stream's head.
     Ahead,
@@ -147,6 +148,9 @@ fn verdict(view: &View<'_>, patterns: &[Pattern], since: &Position) -> Verdict {
     }
     if view.class == StreamClass::Ephemeral && since.seq < view.head {
         return Verdict::Missing(Reason::Evicted, Some(0));
+    }
+    if view.store.is_hole(since.seq) {
+        return Verdict::Missing(Reason::Holes, None);
     }
     if let Some(lost) = view.store.evicted_after(since.seq, patterns) {
         return Verdict::Missing(Reason::Evicted, Some(lost));
@@ -264,6 +268,19 @@ mod tests {
             let report = planned(&store, StreamClass::Log, "**", ("other", 6), on_gap).report;
             assert_eq!((report.recovered, report.reason), (false, Reason::Epoch));
         }
+    }
+
+    #[test]
+    fn a_position_that_was_never_delivered_is_of_another_past() {
+        let mut store = Store::new(StreamClass::Log, Retention::default(), &BrokerLimits::default());
+        for seq in [1, 2, 6] {
+            store.append(&event(seq, "a", None), Instant::now());
+        }
+        let reason = |seq| planned(&store, StreamClass::Log, "a", ("e", seq), OnGap::Report).report.reason;
+        assert_eq!([0, 1, 2, 3, 5, 6].map(reason), {
+            use Reason::{Holes, Ok};
+            [Ok, Ok, Ok, Holes, Holes, Ok]
+        });
     }
 
     #[test]

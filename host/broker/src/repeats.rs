@@ -6,7 +6,10 @@ use std::{
     time::Instant,
 };
 
-use midplane_model::limits::{PUBLISH_KEY_AGE_MAX, PUBLISH_KEYS_MAX};
+use midplane_model::{
+    Event,
+    limits::{PUBLISH_KEY_AGE_MAX, PUBLISH_KEYS_MAX},
+};
 
 /// A principal's key.
 pub(crate) type Name = (Option<Arc<str>>, Arc<str>);
@@ -53,6 +56,14 @@ impl Repeats {
         }
         self.first.insert(name.clone(), First { seq, content });
         self.by_age.push_back((now, name));
+    }
+
+    /// Forgets the keys of events that were given up: their publishers may try again.
+    pub(crate) fn forget(&mut self, events: &[Arc<Event>]) {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+        let given_up = first.seq..=last.seq;
+        self.first.retain(|_, known| !given_up.contains(&known.seq));
+        self.by_age.retain(|(_, name)| self.first.contains_key(name));
     }
 
     fn forget_until(&mut self, now: Instant) {

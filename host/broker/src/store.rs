@@ -47,6 +47,21 @@ impl Store {
         }
     }
 
+    /// Notes that events up to this `seq` may have been there and are gone, of whatever topic.
+    pub(crate) fn assume_lost(&mut self, until: u64) {
+        if let Self::Log(log) = self {
+            log.assume_lost(until);
+        }
+    }
+
+    /// Whether this `seq`, though within what is kept, was never delivered.
+    pub(crate) fn is_hole(&self, seq: u64) -> bool {
+        match self {
+            Self::Log(log) => log.is_hole(seq),
+            Self::Latest(_) | Self::Ephemeral => false,
+        }
+    }
+
     pub(crate) fn trim(&mut self, now: Instant) {
         if let Self::Log(log) = self {
             log.trim(now);

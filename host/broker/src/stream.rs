@@ -5,7 +5,7 @@
 //! reference counts. Filtering and delivery happen outside.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::{
     backlog::Backlog,
     clock,
+    commit::Line,
     definition::{StreamClass, StreamDefinition},
     error::BrokerError,
     limits::BrokerLimits,
@@ -38,18 +39,24 @@ pub(crate) struct Stream {
     pub(crate) limits: BrokerLimits,
     state: Mutex<State>,
     /// Wakes whoever waits for the head to come further.
-    moved: Notify,
+    pub(crate) moved: Notify,
+    /// Wakes the thread that commits.
+    pub(crate) arrived: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
-    /// The newest `seq`; 0 before the first event.
-    head: u64,
-    store: Store,
+pub(crate) struct State {
+    /// The newest `seq` that readers may see; 0 before the first event.
+    pub(crate) head: u64,
+    /// What the next event gets.
+    pub(crate) next: u64,
+    pub(crate) store: Store,
     subscribers: Subscribers,
-    repeats: Repeats,
+    pub(crate) repeats: Repeats,
     /// Events published since the start of the host.
     published: u64,
+    /// Where the stream has a home: what is on the way there.
+    pub(crate) line: Option<Line>,
 }
 
 /// Numbers for operators.
@@ -69,6 +76,8 @@ pub struct StreamStats {
     pub subscriptions: usize,
     /// Subscriptions that are behind and read on from the log.
     pub lagging: usize,
+    /// Its events survive the end of the host.
+    pub durable: bool,
 }
 
 impl Stream {
@@ -76,19 +85,29 @@ impl Stream {
         let store = Store::new(definition.class, definition.retention, &limits);
         let state = Mutex::new(State {
             head: 0,
+            next: 1,
             store,
             subscribers: Subscribers::new(),
             repeats: Repeats::default(),
             published: 0,
+            line: None,
         });
-        Self { name: Arc::clone(&definition.name), epoch, class: definition.class, limits, state, moved: Notify::new() }
+        Self {
+            name: Arc::clone(&definition.name),
+            epoch,
+            class: definition.class,
+            limits,
+            state,
+            moved: Notify::new(),
+            arrived: Condvar::new(),
+        }
     }
 
-    /// Stamps and keeps the event, and notes it for its subscribers. Never waits for any of them. With the name of a
-    /// request somebody must listen now.
+    /// Stamps the event, keeps it and notes it for its subscribers; where the stream has a home, after its commit. Never
+    /// waits for any of them. With the name of a request somebody must listen now.
     ///
     /// # Errors
-    /// `KeyReused`, `TopicMoved`, `NothingToCompare`, `NoResponder`; then nothing was published.
+    /// `KeyReused`, `TopicMoved`, `NothingToCompare`, `NoResponder`, `Busy`, `Closed`; then nothing was published.
     pub(crate) fn publish(
         &self,
         publish: Publish,
@@ -102,39 +121,61 @@ impl Stream {
         if let Some((name, content)) = &key {
             match state.repeats.look_up(name, *content, now) {
                 Known::New => {}
-                Known::Repeated(seq) => return Ok(self.published(seq, true)),
+                Known::Repeated(seq) => return Ok(self.published(state, seq, true)),
                 Known::Reused => return Err(BrokerError::KeyReused { key: name.1.to_string() }),
             }
         }
         if let Some(expected) = conditions.topic_seq {
-            self.check_topic(&state.store, &publish.topic, expected)?;
+            self.check_topic(state, &publish.topic, expected)?;
         }
         if request.is_some() && state.subscribers.count(&publish.topic, publish.origin.peer) == 0 {
             return Err(BrokerError::NoResponder { topic: publish.topic.as_str().to_owned() });
         }
-        state.head += 1;
+        if let Some(line) = &state.line {
+            line.check_room()?;
+        }
+        let seq = state.next;
+        state.next += 1;
         state.published += 1;
         if let Some((name, content)) = key {
-            state.repeats.note(name, content, state.head, now);
+            state.repeats.note(name, content, seq, now);
         }
-        let event = Arc::new(self.event(publish, request, state.head, now));
-        state.store.append(&event, now);
-        state.subscribers.offer(&event, &self.limits);
-        let head = state.head;
-        drop(guard);
-        self.moved.notify_waiters();
-        Ok(self.published(head, false))
+        let published = self.published(state, seq, false);
+        let event = Arc::new(self.event(publish, request, seq, now));
+        match &mut state.line {
+            Some(line) => {
+                line.push(event);
+                drop(guard);
+                self.arrived.notify_one();
+            }
+            None => {
+                self.deliver(state, &event, now);
+                drop(guard);
+                self.moved.notify_waiters();
+            }
+        }
+        Ok(published)
+    }
+
+    /// Lets readers see the event.
+    pub(crate) fn deliver(&self, state: &mut State, event: &Arc<Event>, now: Instant) {
+        state.store.append(event, now);
+        state.subscribers.offer(event, &self.limits);
+        state.head = event.seq;
     }
 
     /// Waits until the head has come this far.
-    pub(crate) async fn applied(&self, seq: u64) {
+    ///
+    /// # Errors
+    /// `NotKept` when the event with this number was given up; `Closed` when nothing will be committed any more.
+    pub(crate) async fn applied(&self, seq: u64) -> Result<(), BrokerError> {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
             // From here on a move is noticed, so none is missed between the look and the wait.
             moved.as_mut().enable();
-            if self.state().head >= seq {
-                return;
+            if let Some(outcome) = self.state().outcome(seq) {
+                return outcome;
             }
             moved.await;
         }
@@ -149,15 +190,17 @@ impl Stream {
         event
     }
 
-    fn published(&self, seq: u64, duplicate: bool) -> Published {
-        Published { stream: Arc::clone(&self.name), epoch: Arc::clone(&self.epoch), seq, duplicate }
+    fn published(&self, state: &State, seq: u64, duplicate: bool) -> Published {
+        let (stream, epoch) = (Arc::clone(&self.name), Arc::clone(&self.epoch));
+        Published { stream, epoch, seq, durable: state.line.is_some(), duplicate }
     }
 
-    fn check_topic(&self, store: &Store, topic: &Topic, expected: u64) -> Result<(), BrokerError> {
+    fn check_topic(&self, state: &State, topic: &Topic, expected: u64) -> Result<(), BrokerError> {
         if self.class == StreamClass::Ephemeral {
             return Err(BrokerError::NothingToCompare { stream: self.name.to_string() });
         }
-        let current = store.newest_of(topic).unwrap_or(0);
+        let waiting = state.line.as_ref().and_then(|line| line.newest_of(topic));
+        let current = waiting.or_else(|| state.store.newest_of(topic)).unwrap_or(0);
         if current == expected {
             return Ok(());
         }
@@ -275,12 +318,27 @@ impl Stream {
             kept_bytes: state.store.bytes(),
             subscriptions: state.subscribers.len(),
             lagging: state.subscribers.lagging(),
+            durable: state.line.is_some(),
         }
     }
 
     /// A panic under the lock is a bug in this crate that its own task reports; other publishers and readers go on with
     /// state that is at worst missing that one event.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What became of the event with this number; none while that is open.
+    fn outcome(&self, seq: u64) -> Option<Result<(), BrokerError>> {
+        let line = self.line.as_ref();
+        if let Some(failure) = line.and_then(|line| line.failure(seq)) {
+            return Some(Err(failure));
+        }
+        if self.head >= seq {
+            return Some(Ok(()));
+        }
+        line.filter(|line| line.is_over()).map(|_| Err(BrokerError::Closed))
     }
 }

@@ -31,13 +31,20 @@ pub struct Assembly {
 }
 
 /// Makes the host for a directory. Returns when every plugin runs or has a reason not to.
-pub async fn assemble(directory: PathBuf, data: &DataDir, plugin_folder: PathBuf) -> Result<Assembly> {
+pub async fn assemble(
+    directory: PathBuf,
+    data: &DataDir,
+    plugin_folder: PathBuf,
+    durable_events: bool,
+) -> Result<Assembly> {
     let storage = Arc::new(Storage::open(&data.store())?);
     let engine = Arc::new(Engine::new(&data.code_cache())?);
     let files = Root::open(&directory).with_context(|| format!("{} cannot be served", directory.display()))?;
     let watcher = Arc::new(Watcher::start(&files, Exclusions::default()).await?);
     let (terminals, terminal_events) = terminals(directory);
-    let (router, broker) = (Arc::new(Router::default()), Arc::new(Broker::new(&StreamDefinition::defaults())?));
+    let streams = StreamDefinition::defaults();
+    let broker = if durable_events { Broker::durable(&streams, &data.events()) } else { Broker::new(&streams) };
+    let (router, broker) = (Arc::new(Router::default()), Arc::new(broker?));
     let host = Host::new(HostParts {
         engine,
         router: router.clone(),
@@ -84,6 +91,7 @@ impl Assembly {
         self.terminals.shutdown().await;
         self.watcher.close().await;
         self.files.close().await;
+        self.broker.close().await;
         self.storage.close().await;
     }
 }

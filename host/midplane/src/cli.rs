@@ -54,6 +54,10 @@ pub struct ServeArguments {
     /// Serve everybody who can connect. Refused beyond loopback.
     #[arg(long)]
     pub no_auth: bool,
+    /// Keep events on disk, so that subscribers go on across a restart. An event is then acknowledged and delivered after
+    /// its commit.
+    #[arg(long)]
+    pub durable_events: bool,
     /// A proxy in front terminates TLS: allows a bind beyond loopback.
     #[arg(long)]
     pub behind_proxy: bool,

@@ -51,6 +51,11 @@ impl DataDir {
         self.0.join("state.redb")
     }
 
+    /// A folder per stream, with `--durable-events`.
+    pub fn events(&self) -> PathBuf {
+        self.0.join("events")
+    }
+
     pub fn code_cache(&self) -> PathBuf {
         self.0.join("code")
     }

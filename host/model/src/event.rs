@@ -22,7 +22,7 @@ pub struct Position {
 pub type Positions = BTreeMap<Arc<str>, Position>;
 
 /// Who caused an event.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Origin {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<Arc<str>>,

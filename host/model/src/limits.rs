@@ -8,10 +8,6 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Longest JSON-RPC string id that is echoed.
 pub const ID_BYTES_MAX: usize = 256;
-/// Deepest nesting of a type in WIT; no JSON could be given for a deeper one.
-pub const TYPE_DEPTH_MAX: usize = JSON_DEPTH_MAX;
-/// Parts of one type in WIT, each counted as often as it is used; a larger one does not cross the public boundary.
-pub const TYPE_PARTS_MAX: usize = 10_000;
 /// Most items of a JSON-RPC batch.
 pub const BATCH_ITEMS_MAX: usize = 100;
 /// Items of one batch that run at the same time.
@@ -59,6 +55,18 @@ pub const EVICTED_TOPICS_MAX: usize = 16 * 1024;
 pub const PUBLISH_KEY_AGE_MAX: Duration = Duration::from_secs(600);
 /// Keys remembered per stream; one more forgets the oldest.
 pub const PUBLISH_KEYS_MAX: usize = 16 * 1024;
+/// Events that share one durable commit.
+pub const COMMIT_EVENTS_MAX: usize = 512;
+/// Payload bytes that share one durable commit; one larger event still fits.
+pub const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Events that wait for the disk; one more is `unavailable`.
+pub const LINE_EVENTS_MAX: usize = 64 * 1024;
+/// Payload bytes that wait for the disk; beyond, an event is `unavailable`.
+pub const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Length at which a file of events is full and the next one begins.
+pub const SEGMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Numbers that may be given out before the disk hears of it; after a crash that many may be skipped.
+pub const FENCE_SEQS: u64 = 64 * 1024;
 /// Requests that wait for an answer; one more is `unavailable`.
 pub const REQUESTS_MAX: usize = 4096;
 /// Events of one page of history.

@@ -10,7 +10,7 @@ use midplane_capabilities::storage::Namespace;
 use midplane_model::{CallContext, Deadline, Fault, Reply, limits::PAGE_HEADER_BYTES_MAX, schema::Function};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wasmtime::{
-    Store, StoreLimitsBuilder,
+    Store, StoreLimits, StoreLimitsBuilder,
     component::{Func, Instance as Raw, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -23,7 +23,6 @@ use crate::{
     http::HttpHooks,
     inbox,
     log_line::LogLine,
-    metrics::Limiter,
     output::Output,
     package::{LoadError, Package},
     shapes::{self, Shape, Values},
@@ -46,7 +45,7 @@ pub struct Guest {
     /// The request that this instance was made for, if it is not the actor's.
     visit: Option<CallContext>,
     log_budget: LogBudget,
-    limits: Limiter,
+    limits: StoreLimits,
     wasi: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
@@ -109,7 +108,7 @@ impl Guest {
             inside: Inside::default(),
             visit,
             log_budget: LogBudget::default(),
-            limits: Limiter::new(limits, slot.clone()),
+            limits,
             wasi,
             table: ResourceTable::new(),
             http,
@@ -386,7 +385,6 @@ impl Guest {
         budget.lines += 1;
         if budget.lines > LOG_LINES_PER_SECOND_MAX {
             budget.dropped += 1;
-            self.slot.metrics.log_lines_dropped.add(1);
         } else {
             self.slot.log_line(LogLine::new(level, message, fields));
         }

@@ -20,7 +20,6 @@ mod instance;
 mod link;
 mod log_line;
 mod manifest;
-mod metrics;
 mod native;
 mod output;
 mod package;

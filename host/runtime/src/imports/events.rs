@@ -1,7 +1,7 @@
 //! Publishing and subscribing. A plugin's own prefix is its own; the rest needs a grant.
 
 use midplane_broker::Publish;
-use midplane_model::{ErrorCode, Fault, Origin, Pattern, Topic};
+use midplane_model::{ErrorCode, Fault, Origin, Pattern, Position, Topic};
 use serde_json::value::RawValue;
 
 use super::denied;
@@ -56,7 +56,15 @@ impl Guest {
 
 impl events::Host for Guest {
     async fn publish(&mut self, topic: String, payload: String) -> wasmtime::Result<Result<events::Published, Error>> {
-        Ok(self.publish_event(&topic, payload).map_err(Error::from))
+        let (broker, published) = (self.host.parts.broker.clone(), self.publish_event(&topic, payload));
+        Ok(match published {
+            Ok(published) => {
+                let position = Position { epoch: published.epoch.as_str().into(), seq: published.seq };
+                let applied = broker.applied(&published.stream, &position).await;
+                applied.map(|()| published).map_err(|error| Fault::from(error).into())
+            }
+            Err(fault) => Err(fault.into()),
+        })
     }
 
     async fn subscribe(&mut self, patterns: Vec<String>) -> wasmtime::Result<Result<(), Error>> {

@@ -47,7 +47,7 @@ impl EventService {
             "subscribe" => self.subscribe(params, context),
             "recover" => self.recover(params, context).await,
             "unsubscribe" => self.unsubscribe(params, context),
-            "publish" => self.publish(params, context),
+            "publish" => self.publish(params, context).await,
             "request" => self.request(params, context).await,
             "reply" => self.reply(params),
             "history" => self.history(params),

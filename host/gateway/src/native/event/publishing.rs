@@ -19,7 +19,7 @@ struct Expectation {
 }
 
 impl EventService {
-    pub(super) fn publish(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
+    pub(super) async fn publish(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
         let mut publish = self.event(&mut params, context)?;
         publish.ttl = params.take::<Option<u64>>("ttl_ms")?.map(Duration::from_millis);
         let conditions = Conditions {
@@ -27,10 +27,11 @@ impl EventService {
             key: key(params.take("key")?)?,
         };
         let published = self.broker.publish_if(publish, conditions)?;
+        self.broker.applied(&published.stream, &published.position()).await?;
         context.effects.note(&published.stream, published.position());
         Ok(json!({
             "stream": published.stream, "epoch": published.epoch, "seq": published.seq,
-            "durable": false, "duplicate": published.duplicate,
+            "durable": published.durable, "duplicate": published.duplicate,
         }))
     }
 
