@@ -1,6 +1,7 @@
 //! What end-to-end tests and benchmarks stand on: the real program as a child process with a private home, real sockets,
 //! and components compiled from source by `cargo xtask test`.
 
+mod browser;
 mod client;
 mod components;
 mod exchange;
@@ -8,6 +9,7 @@ pub mod history;
 mod host;
 mod http;
 
+pub use browser::Browser;
 pub use client::{Client, Frame};
 pub use components::{copy_folder, example, first_party, guest, set_in_manifest};
 pub use exchange::{Answering, Asking, Unanswered, ask};

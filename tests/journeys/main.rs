@@ -16,6 +16,7 @@ mod reload;
 mod rest;
 mod restart;
 mod security;
+mod site;
 mod terminals;
 mod tokens;
 mod values;

@@ -107,6 +107,9 @@ async fn the_openapi_document_has_every_method_and_only_what_is_there() -> Resul
     let (_, document) = json_of(&host, "GET", "/openapi.json", "").await?;
     let (_, methods) = json_of(&host, "GET", "/api/v1/methods", "").await?;
     assert_eq!(document["openapi"], "3.1.0");
+    let (_, plugins) = json_of(&host, "GET", "/api/v1/plugins", "").await?;
+    let running = plugins.as_array().context("plugins")?.iter().filter(|plugin| plugin["state"] == "running");
+    assert_eq!(running.count(), 3, "every first-party plugin's routes fit: {plugins}");
     let mut seen = std::collections::BTreeSet::new();
     let mut ids = std::collections::BTreeSet::new();
     for (path, item) in document["paths"].as_object().context("paths")? {

@@ -11,6 +11,7 @@
 //! - `rpc`: one call, whatever brought it; `POST /rpc`.
 //! - `rest`: methods under paths of their own.
 //! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
+//! - `site`: the host's own pages.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
@@ -32,6 +33,7 @@ mod rpc;
 mod secrets;
 mod server;
 mod shared;
+mod site;
 mod socket;
 mod tokens;
 

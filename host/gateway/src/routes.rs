@@ -11,7 +11,7 @@ use axum::{
 };
 use midplane_model::ErrorCode;
 
-use crate::{auth, documents, pages, problem::Problem, rest, rpc, shared::Shared, socket};
+use crate::{auth, documents, pages, problem::Problem, rest, rpc, shared::Shared, site, socket};
 
 pub(crate) const SOCKET_PATH: &str = "/ws";
 
@@ -36,9 +36,19 @@ const fn route(method: &'static str, path: &'static str, handler: fn() -> Method
     Route { method, path, access: Access::Authenticated, handler }
 }
 
+const fn public(path: &'static str, handler: fn() -> MethodRouter<Arc<Shared>>) -> Route {
+    Route { method: "GET", path, access: Access::Public, handler }
+}
+
 /// All routes. What is not in it, or not public in it, needs a credential, so that a stranger learns nothing from a 404.
 pub const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/healthz", access: Access::Public, handler: || get(documents::health) },
+    public("/healthz", || get(documents::health)),
+    public("/", || get(site::index)),
+    public("/docs", || get(site::docs)),
+    public("/assets/style.css", || get(site::style)),
+    public("/assets/session.js", || get(site::session)),
+    public("/assets/index.js", || get(site::overview)),
+    public("/assets/docs.js", || get(site::methods)),
     route("GET", "/readyz", || get(documents::ready)),
     route("GET", "/metrics", || get(documents::metrics)),
     route("GET", "/openrpc.json", || get(documents::openrpc)),

@@ -82,6 +82,9 @@ impl Route {
 /// Whether a value of the type can be written as one word.
 fn is_text(ty: &Type) -> bool {
     use Type as T;
+    if let T::Option(some) = ty {
+        return is_text(some);
+    }
     matches!(
         ty,
         T::Bool
