@@ -44,8 +44,18 @@ impl Frame {
     }
 }
 
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Opens a socket that speaks `midplane.v1`.
+pub async fn open(url: &str, token: &str) -> Result<Socket> {
+    let mut request = format!("{}/ws", url.replacen("http", "ws", 1)).into_client_request()?;
+    request.headers_mut().insert("sec-websocket-protocol", "midplane.v1".parse()?);
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
+    Ok(connect_async(request).await?.0)
+}
+
 pub struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
     next_id: u64,
     messages: VecDeque<Value>,
     frames: VecDeque<Frame>,
@@ -53,11 +63,7 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(url: &str, token: &str) -> Result<Self> {
-        let mut request = format!("{}/ws", url.replacen("http", "ws", 1)).into_client_request()?;
-        request.headers_mut().insert("sec-websocket-protocol", "midplane.v1".parse()?);
-        request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
-        let (socket, _) = connect_async(request).await?;
-        Ok(Self { socket, next_id: 0, messages: VecDeque::new(), frames: VecDeque::new() })
+        Ok(Self { socket: open(url, token).await?, next_id: 0, messages: VecDeque::new(), frames: VecDeque::new() })
     }
 
     /// Sends a request without waiting for its answer; returns the id.

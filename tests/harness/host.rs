@@ -165,10 +165,14 @@ impl Host {
     }
 
     pub async fn get_json(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.get_text(path).await?)?)
+    }
+
+    pub async fn get_text(&self, path: &str) -> Result<String> {
         let bearer = format!("Bearer {}", self.token);
         let response = crate::request(&self.url, "GET", path, &[("authorization", &bearer)], "").await?;
         ensure!(response.status == 200, "{path}: {} {}", response.status, response.body);
-        Ok(serde_json::from_str(&response.body)?)
+        Ok(response.body)
     }
 }
 

@@ -8,6 +8,7 @@ mod exchange;
 pub mod history;
 mod host;
 mod http;
+mod load;
 
 pub use browser::Browser;
 pub use client::{Client, Frame};
@@ -15,6 +16,7 @@ pub use components::{copy_folder, example, first_party, guest, set_in_manifest};
 pub use exchange::{Answering, Asking, Unanswered, ask};
 pub use host::{Host, Options};
 pub use http::{Response, request};
+pub use load::{Caller, Paced};
 
 /// How long a test waits for something that must come. Only a broken host makes it wait that long.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -123,3 +123,18 @@ async fn a_new_generation_that_does_not_start_leaves_the_old_one_with_its_state(
     assert_eq!(client.call("counter.increment", json!({})).await?, 2);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_generation_that_refuses_the_state_leaves_the_old_one_with_it() -> Result<()> {
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("counter")?, &plugins.join("counter")))
+            .await?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["plugin.**"]).await?;
+    client.call("counter.increment", json!({})).await?;
+    copy_folder(&guest("counter-refuses")?, &host.plugins.join("counter"))?;
+    let event = client.event_on("plugin.load_failed").await?;
+    assert!(event["payload"]["reason"].as_str().is_some_and(|reason| reason.contains("refuses")), "{event}");
+    assert_eq!(client.call("counter.increment", json!({})).await?, 2);
+    Ok(())
+}

@@ -1,5 +1,5 @@
 use anyhow::Result;
-use midplane_tests::{Client, Host, request};
+use midplane_tests::{Client, Host, Options, copy_folder, guest, request};
 use serde_json::json;
 
 #[tokio::test]
@@ -41,5 +41,28 @@ async fn foreign_pages_and_foreign_names_are_refused() -> Result<()> {
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
     assert_eq!(request(&host.url, "GET", "/ws", &upgrade, "").await?.status, 403);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_plugin_was_not_granted_is_denied_by_the_name_of_the_grant() -> Result<()> {
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("asker")?, &plugins.join("asker"))).await?;
+    let mut client = host.connect().await?;
+    for (function, params, grant) in [
+        ("read_file", json!(["secret"]), "files"),
+        ("open_terminal", json!({}), "terminals"),
+        ("call", json!(["files.read", { "path": "secret" }]), "methods"),
+        ("publish", json!(["files.changed"]), "publish"),
+        ("subscribe", json!(["files.changed"]), "subscribe"),
+    ] {
+        let (code, error) = client.fault(&format!("asker.{function}"), params).await?;
+        assert_eq!(
+            (code.as_str(), error["data"]["details"]["grant"].as_str()),
+            ("forbidden", Some(grant)),
+            "{function}: {error}"
+        );
+    }
+    assert_eq!(client.call("asker.environment", json!({})).await?, json!([]));
     Ok(())
 }

@@ -43,6 +43,9 @@ pub struct GatewayConfig {
     pub instance_id: Arc<str>,
     /// How many plugins there are, for `system.status`. Called per request; must not block.
     pub plugin_count: Arc<dyn Fn() -> u32 + Send + Sync>,
+    /// Further text for `/metrics`: whole families of Prometheus' format, in names of their own. Called per request; must not
+    /// block.
+    pub plugin_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether the host is ready for `/readyz`. Called per request; must not block.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Pages of plugins; without it there are none.
@@ -66,6 +69,7 @@ impl GatewayConfig {
             version: version.into(),
             instance_id: instance_id.into(),
             plugin_count: Arc::new(|| 0),
+            plugin_metrics: Arc::new(String::new),
             ready: Arc::new(|| true),
             pages: None,
             limits: GatewayLimits::default(),

@@ -42,9 +42,13 @@ impl Metrics {
 
     pub(crate) fn render(&self, connections: usize, events: &BrokerStats) -> String {
         let mut text = format!(
-            "# TYPE midplane_connections gauge\nmidplane_connections {connections}\n\
+            "# HELP midplane_connections Open WebSocket connections.\n\
+             # TYPE midplane_connections gauge\nmidplane_connections {connections}\n\
+             # HELP midplane_calls_total Calls of clients, batches counted by item.\n\
              # TYPE midplane_calls_total counter\nmidplane_calls_total {}\n\
+             # HELP midplane_unauthenticated_total Requests without a valid credential.\n\
              # TYPE midplane_unauthenticated_total counter\nmidplane_unauthenticated_total {}\n\
+             # HELP midplane_errors_total Faults that clients were answered with, by code.\n\
              # TYPE midplane_errors_total counter\n",
             self.calls.load(Relaxed),
             self.refused.load(Relaxed),
@@ -59,16 +63,23 @@ impl Metrics {
 
 /// Figures per stream, of which there is a handful; never per topic, of which there are as many as clients like.
 fn render_streams(text: &mut String, events: &BrokerStats) {
-    let _ = writeln!(text, "# TYPE midplane_requests gauge\nmidplane_requests {}", events.requests);
-    let mut family = |name: &str, kind: &str, value: &dyn Fn(&StreamStats) -> u64| {
-        let _ = writeln!(text, "# TYPE midplane_{name} {kind}");
+    let requests = events.requests;
+    let _ = writeln!(
+        text,
+        "# HELP midplane_requests Requests over topics that wait for their reply.\n\
+         # TYPE midplane_requests gauge\nmidplane_requests {requests}"
+    );
+    let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&StreamStats) -> u64| {
+        let _ = writeln!(text, "# HELP midplane_{name} {help}\n# TYPE midplane_{name} {kind}");
         for stream in &events.streams {
             let _ = writeln!(text, "midplane_{name}{{stream=\"{}\"}} {}", stream.name, value(stream));
         }
     };
-    family("events_published_total", "counter", &|stream| stream.published);
-    family("events_kept", "gauge", &|stream| stream.kept_events as u64);
-    family("events_kept_bytes", "gauge", &|stream| stream.kept_bytes as u64);
-    family("subscriptions", "gauge", &|stream| stream.subscriptions as u64);
-    family("subscriptions_lagging", "gauge", &|stream| stream.lagging as u64);
+    family("events_published_total", "counter", "Events published.", &|stream| stream.published);
+    family("events_kept", "gauge", "Events in the log.", &|stream| stream.kept_events as u64);
+    family("events_kept_bytes", "gauge", "Payload bytes of the events in the log.", &|stream| stream.kept_bytes as u64);
+    family("subscriptions", "gauge", "Subscriptions.", &|stream| stream.subscriptions as u64);
+    family("subscriptions_lagging", "gauge", "Subscriptions that read on from the log.", &|stream| {
+        stream.lagging as u64
+    });
 }

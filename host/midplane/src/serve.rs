@@ -65,7 +65,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     let address = listener.local_addr()?;
     let host = assemble(directory.clone(), &data, plugin_folder, arguments.durable_events).await?;
     let instance_id = format!("h-{:016x}", getrandom::u64()?);
-    let plugins = host.plugins.clone();
+    let (plugins, measured) = (host.plugins.clone(), host.plugins.clone());
     let policy =
         if arguments.no_auth { TokenPolicy::Open } else { TokenPolicy::Required(Credentials::of_token(&token)) };
     let (token_file, issued) = TokenFile::open(data.tokens())?;
@@ -79,6 +79,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         behind_tls: arguments.behind_proxy,
         pages: Some(host.plugins.clone()),
         plugin_count: Arc::new(move || u32::try_from(plugins.list().len()).unwrap_or(u32::MAX)),
+        plugin_metrics: Arc::new(move || measured.metrics()),
         ..GatewayConfig::new(address, policy, env!("CARGO_PKG_VERSION"), &instance_id)
     };
     let gateway = Gateway::new(config, host.router.clone(), &host.broker).context("the gateway cannot start")?;

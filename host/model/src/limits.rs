@@ -8,6 +8,10 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Longest JSON-RPC string id that is echoed.
 pub const ID_BYTES_MAX: usize = 256;
+/// Deepest nesting of a type in WIT; no JSON could be given for a deeper one.
+pub const TYPE_DEPTH_MAX: usize = JSON_DEPTH_MAX;
+/// Parts of one type in WIT, each counted as often as it is used; a larger one does not cross the public boundary.
+pub const TYPE_PARTS_MAX: usize = 10_000;
 /// Most items of a JSON-RPC batch.
 pub const BATCH_ITEMS_MAX: usize = 100;
 /// Items of one batch that run at the same time.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use midplane_model::{
+    limits::{TYPE_DEPTH_MAX, TYPE_PARTS_MAX},
     name::snake,
     schema::{Case, Cases, Field, Function, Interface, Label, Param, Record, Type, Variant},
 };
@@ -111,8 +112,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Reads every type in the order of definition: each finds those that it is made of, and nesting costs no stack.
     fn new(resolve: &'a Resolve) -> Self {
-        Self { resolve, types: HashMap::new() }
+        let mut reader = Self { resolve, types: HashMap::new() };
+        for (id, _) in &resolve.types {
+            reader.named(id);
+        }
+        reader
     }
 
     fn interface(&mut self, id: InterfaceId) -> Interface {
@@ -164,7 +170,10 @@ impl<'a> Reader<'a> {
         if let Some(ty) = self.types.get(&id) {
             return ty.clone();
         }
-        let ty = self.define(id);
+        let mut ty = self.define(id);
+        if !within_bounds(&ty, TYPE_DEPTH_MAX, &mut TYPE_PARTS_MAX.clone()) {
+            ty = Type::Opaque(format!("a type of more than {TYPE_PARTS_MAX} parts or {TYPE_DEPTH_MAX} levels").into());
+        }
         self.types.insert(id, ty.clone());
         ty
     }
@@ -217,6 +226,21 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A few lines of WIT can name a type of any size, because each type may use another twice.
+fn within_bounds(ty: &Type, depth: usize, parts: &mut usize) -> bool {
+    let (Some(depth), Some(rest)) = (depth.checked_sub(1), parts.checked_sub(1)) else { return false };
+    *parts = rest;
+    let mut within = |ty: &Type| within_bounds(ty, depth, parts);
+    match ty {
+        Type::List(ty) | Type::Option(ty) => within(ty),
+        Type::Result { ok, err } => ok.iter().chain(err).all(|ty| within(ty)),
+        Type::Tuple(types) => types.iter().all(within),
+        Type::Record(record) => record.fields.iter().all(|field| within(&field.ty)),
+        Type::Variant(variant) => variant.cases.iter().filter_map(|case| case.ty.as_ref()).all(within),
+        _ => true,
+    }
+}
+
 fn cases<'a>(
     make: fn(Arc<Cases>) -> Type,
     name: Option<Arc<str>>,
@@ -254,6 +278,23 @@ mod tests {
             "check: func(text: string, options: option<json>) -> result<list<finding>, string>"
         );
         assert_eq!(interface_methods("checker", checker)[0].0.as_ref(), "checker.check");
+    }
+
+    #[test]
+    fn a_type_of_any_size_costs_no_more_than_the_bounds() {
+        let wide = (1..64).fold("type t0 = tuple<u8, u8>;".to_owned(), |text, n| {
+            format!("{text} type t{n} = tuple<t{0}, t{0}>;", n - 1)
+        });
+        let deep = (1..5_000)
+            .fold("type d0 = list<u8>;".to_owned(), |text, n| format!("{text} type d{n} = list<d{}>;", n - 1));
+        let wit = format!("package a:b; interface c {{ {wide} {deep} f: func(a: t9, b: t63, c: d60, d: d4999); }}");
+        let interfaces = interfaces_of_packages(&[vec![("a.wit", &wit)]]).unwrap();
+        let function = &interfaces[0].functions[0];
+        let schemas: Vec<String> =
+            function.params.iter().map(|param| crate::json_schema(&param.ty).to_string()).collect();
+        let crosses: Vec<bool> = schemas.iter().map(|schema| !schema.contains("does not cross")).collect();
+        assert_eq!(crosses, [true, false, true, false]);
+        assert!(schemas.iter().all(|schema| schema.len() < 1_000_000));
     }
 
     #[test]

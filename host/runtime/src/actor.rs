@@ -15,7 +15,7 @@ use crate::{
     instance::{Answer, Entry, Export, Exports, Guest, Inside, Instance},
     package::LoadError,
     shapes::Values,
-    slot::Message,
+    slot::{Message, Slot},
 };
 
 /// How long after its deadline a guest may still hold the instance, before the instance is dropped.
@@ -70,7 +70,7 @@ pub async fn run(mut instance: Instance, mut control: mpsc::Receiver<Control>) -
                 mailbox = Some(given);
                 match serve(&mut instance, &mut mailbox, &mut control).await {
                     Ok(order) => next = Some(order?),
-                    Err(reason) => return Some(die(&instance.inside, mailbox.take(), reason)),
+                    Err(reason) => return Some(die(&instance, mailbox.take(), reason)),
                 }
             }
             Control::HandOver { save, done } => {
@@ -87,7 +87,7 @@ pub async fn run(mut instance: Instance, mut control: mpsc::Receiver<Control>) -
                         let reason = error.to_string();
                         _ = done.send(Err(error));
                         if trapped {
-                            return Some(die(&instance.inside, mailbox.take(), reason));
+                            return Some(die(&instance, mailbox.take(), reason));
                         }
                         next = mailbox.take().map(Control::Serve);
                     }
@@ -115,8 +115,9 @@ async fn start(
     instance.start(Occasion { reason, restored, generation }).await
 }
 
-fn die(inside: &Inside, mailbox: Option<Mailbox>, reason: String) -> Died {
-    for entry in inside.take() {
+fn die(instance: &Instance, mailbox: Option<Mailbox>, reason: String) -> Died {
+    instance.store.data().slot.metrics.traps.add(1);
+    for entry in instance.inside.take() {
         let plugin = entry.context.chain.last().map(ToString::to_string).unwrap_or_default();
         let fault = Fault::new(ErrorCode::PluginFailed, format!("{plugin} failed while serving this call"))
             .with("plugin", plugin)
@@ -136,9 +137,10 @@ async fn serve(
     control: &mut mpsc::Receiver<Control>,
 ) -> Result<Option<Control>, String> {
     let Instance { store, exports, inside } = instance;
-    let limit = store.data().package.manifest.limits.max_concurrency;
-    let work =
-        store.run_concurrent(async |accessor| Work { accessor, exports, inside, limit }.run(mailbox, control).await);
+    let (slot, limit) = (store.data().slot.clone(), store.data().package.manifest.limits.max_concurrency);
+    let work = store.run_concurrent(async |accessor| {
+        Work { accessor, exports, inside, slot: &slot, limit }.run(mailbox, control).await
+    });
     tokio::select! {
         done = work => done.map_err(|trap| describe(&trap)),
         () = inside.overdue(OVERDUE_GRACE) => Err("the guest was still computing after the deadline of its call".into()),
@@ -158,6 +160,7 @@ struct Work<'a> {
     accessor: &'a Accessor<Guest>,
     exports: &'a Arc<Exports>,
     inside: &'a Inside,
+    slot: &'a Slot,
     limit: usize,
 }
 
@@ -166,6 +169,7 @@ impl Work<'_> {
         let mut calls = FuturesUnordered::new();
         let mut ids = 0;
         let mut leaving: Option<Control> = None;
+        self.slot.metrics.pauses.end();
         loop {
             if calls.is_empty() && leaving.is_some() {
                 return leaving;
@@ -175,8 +179,11 @@ impl Work<'_> {
                 biased;
                 // All three may be dropped: a call goes on in its set, receiving is cancel safe.
                 Some(()) = calls.next() => {}
-                order = control.recv(), if leaving.is_none() => leaving = hand_over_now(order?, mailbox),
-                () = taken_back(&mut leaving) => leaving = None,
+                order = control.recv(), if leaving.is_none() => leaving = hand_over_now(order?, mailbox, self.slot),
+                () = taken_back(&mut leaving) => {
+                    self.slot.metrics.pauses.end();
+                    leaving = None;
+                }
                 message = receive(mailbox), if receiving => {
                     ids += 1;
                     calls.push(self.call(ids, message?));
@@ -221,6 +228,9 @@ impl Work<'_> {
                     let topic = event.topic.clone();
                     let result = on_event.call(accessor, event).await;
                     inside.leave(id);
+                    if result.is_ok() {
+                        accessor.with(|mut access| access.get().slot.metrics.events.add(1));
+                    }
                     if let Ok((Err(error),)) = result {
                         let message = format!("on-event {topic}: {}: {}", error.code, error.message);
                         accessor.with(|mut access| access.get().slot.log("warn", &message));
@@ -301,11 +311,15 @@ async fn receive(mailbox: &mut Option<Mailbox>) -> Option<Message> {
 }
 
 /// A hand-over without state needs no pause: the mailbox goes at once, what is inside is finished here.
-fn hand_over_now(order: Control, mailbox: &mut Option<Mailbox>) -> Option<Control> {
+fn hand_over_now(order: Control, mailbox: &mut Option<Mailbox>, slot: &Slot) -> Option<Control> {
+    if matches!(order, Control::HandOver { .. }) {
+        slot.metrics.pauses.begin();
+    }
     match order {
         Control::HandOver { save: false, done } => {
             if let Err(Ok(back)) = done.send(Ok(HandedOver { mailbox: mailbox.take(), snapshot: None })) {
                 *mailbox = back.mailbox;
+                slot.metrics.pauses.end();
             }
             None
         }

@@ -10,7 +10,7 @@ use midplane_capabilities::storage::Namespace;
 use midplane_model::{CallContext, Deadline, Fault, Reply, limits::PAGE_HEADER_BYTES_MAX, schema::Function};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wasmtime::{
-    Store, StoreLimits, StoreLimitsBuilder,
+    Store, StoreLimitsBuilder,
     component::{Func, Instance as Raw, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -23,6 +23,7 @@ use crate::{
     http::HttpHooks,
     inbox,
     log_line::LogLine,
+    metrics::Limiter,
     output::Output,
     package::{LoadError, Package},
     shapes::{self, Shape, Values},
@@ -45,7 +46,7 @@ pub struct Guest {
     /// The request that this instance was made for, if it is not the actor's.
     visit: Option<CallContext>,
     log_budget: LogBudget,
-    limits: StoreLimits,
+    limits: Limiter,
     wasi: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
@@ -108,7 +109,7 @@ impl Guest {
             inside: Inside::default(),
             visit,
             log_budget: LogBudget::default(),
-            limits,
+            limits: Limiter::new(limits, slot.clone()),
             wasi,
             table: ResourceTable::new(),
             http,
@@ -385,6 +386,7 @@ impl Guest {
         budget.lines += 1;
         if budget.lines > LOG_LINES_PER_SECOND_MAX {
             budget.dropped += 1;
+            self.slot.metrics.log_lines_dropped.add(1);
         } else {
             self.slot.log_line(LogLine::new(level, message, fields));
         }

@@ -20,6 +20,7 @@ mod instance;
 mod link;
 mod log_line;
 mod manifest;
+mod metrics;
 mod native;
 mod output;
 mod package;

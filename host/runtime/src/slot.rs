@@ -15,7 +15,13 @@ use midplane_router::{Method, Service};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{bindings::Event, http::InFlight, log_line::LogLine, shapes::Values};
+use crate::{
+    bindings::Event,
+    http::InFlight,
+    log_line::LogLine,
+    metrics::{Metrics, Pending},
+    shapes::Values,
+};
 
 /// Where a plugin is in its life (contract, section 10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +90,7 @@ pub struct Slot {
     pub name: PluginName,
     /// Requests for its pages that are being answered.
     pub visits: InFlight,
+    pub metrics: Metrics,
     mailbox: mpsc::Sender<Message>,
     status: Mutex<Status>,
     logs: Mutex<VecDeque<LogLine>>,
@@ -93,8 +100,14 @@ impl Slot {
     /// `queue` calls may wait; one more is `unavailable`.
     pub fn new(name: PluginName, queue: usize, status: Status) -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (mailbox, receiver) = mpsc::channel(queue);
-        let slot =
-            Self { name, visits: InFlight::default(), mailbox, status: Mutex::new(status), logs: Mutex::default() };
+        let slot = Self {
+            name,
+            visits: InFlight::default(),
+            metrics: Metrics::default(),
+            mailbox,
+            status: Mutex::new(status),
+            logs: Mutex::default(),
+        };
         (Arc::new(slot), receiver)
     }
 
@@ -107,6 +120,9 @@ impl Slot {
         let mut status = self.lock();
         let before = status.clone();
         change(&mut status);
+        if !matches!(status.state, State::Running | State::Reloading) {
+            self.metrics.pauses.forget();
+        }
         before
     }
 
@@ -117,6 +133,11 @@ impl Slot {
     /// A place in the mailbox for an event; waits while it is full, so that the events stay where they come from.
     pub fn mailbox(&self) -> &mpsc::Sender<Message> {
         &self.mailbox
+    }
+
+    /// Messages in the mailbox.
+    pub fn queued(&self) -> usize {
+        self.mailbox.max_capacity() - self.mailbox.capacity()
     }
 
     pub fn log(&self, level: &'static str, message: &str) {
@@ -166,6 +187,18 @@ impl Slot {
         context: &CallContext,
         message: impl FnOnce(CallContext, oneshot::Sender<Result<T, Fault>>) -> Message,
     ) -> Result<T, Fault> {
+        let mut pending = self.metrics.call(context.deadline);
+        let answer = self.deliver(&mut pending, context, message).await;
+        pending.settle(&answer);
+        answer
+    }
+
+    async fn deliver<T>(
+        &self,
+        pending: &mut Pending<'_>,
+        context: &CallContext,
+        message: impl FnOnce(CallContext, oneshot::Sender<Result<T, Fault>>) -> Message,
+    ) -> Result<T, Fault> {
         let status = self.status();
         if !status.state.takes_calls() {
             return Err(self.unavailable(&status));
@@ -175,6 +208,7 @@ impl Slot {
         let deadline = context.deadline;
         let (reply, answer) = oneshot::channel();
         self.mailbox.try_send(message(context, reply)).map_err(|_| self.busy())?;
+        pending.accepted(self.queued());
         match tokio::time::timeout_at(deadline.at().into(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(self.unavailable(&self.status())),

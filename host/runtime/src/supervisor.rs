@@ -32,6 +32,7 @@ use crate::{
     imports::news,
     inbox,
     log_line::LogLine,
+    metrics,
     package::LoadError,
     slot::State,
 };
@@ -141,6 +142,15 @@ impl Plugins {
     /// `not_found`.
     pub fn get(&self, name: &PluginName) -> Result<Value, Fault> {
         Ok(self.find(name)?.describe())
+    }
+
+    /// The figures of all plugins as Prometheus text, in families of their own (`midplane_plugin_…`).
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let slots: Vec<_> = table.values().map(|shown| shown.slot.clone()).collect();
+        drop(table);
+        metrics::render(&slots)
     }
 
     /// The newest log lines, oldest first.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use midplane_model::{CallContext, Fault, limits::BATCH_CONCURRENCY_MAX};
 use midplane_protocol::{Id, Incoming, Invocation, Item};
 use tokio::sync::OwnedSemaphorePermit;
@@ -36,11 +36,20 @@ async fn single(shared: &Arc<Shared>, connection: &Arc<Connection>, item: Item) 
             Err(fault) => refuse(shared, connection, &item, &fault).await,
             Ok(place) => {
                 if let Some(work) = Work::begin(shared, connection, item) {
-                    connection.tasks.spawn(work.run_alone(shared.clone(), connection.clone(), place));
+                    begin_in_order(connection, work.run_alone(shared.clone(), connection.clone(), place));
                 }
                 Ok(())
             }
         },
+    }
+}
+
+/// Runs a call up to where it waits, and the rest in a task: a plugin's mailbox gets the calls of one socket in the order in
+/// which they were sent. Tasks alone would not do: the newest of several begins first, and on any thread.
+fn begin_in_order(connection: &Connection, call: impl Future<Output = ()> + Send + 'static) {
+    let mut call = Box::pin(call);
+    if call.as_mut().now_or_never().is_none() {
+        connection.tasks.spawn(call);
     }
 }
 

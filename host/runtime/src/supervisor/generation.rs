@@ -16,6 +16,7 @@ use crate::{
     inbox::Inbox,
     instance::Instance,
     link,
+    metrics::metered,
     package::{LoadError, Package},
     routes,
     slot::{Message, Slot, SlotService, State, Status},
@@ -109,9 +110,9 @@ impl Supervisor {
         let generation = plugin.slot.status().generation + 1;
         let instance = Instance::new(&self.host, package, &plugin.slot, plugin.inbox.commands.clone()).await?;
         let (control, orders) = mpsc::channel(4);
-        let (commands, name) = (self.commands.clone(), name.clone());
+        let (commands, name, slot) = (self.commands.clone(), name.clone(), plugin.slot.clone());
         let task = tokio::spawn(async move {
-            let died = actor::run(instance, orders).await;
+            let died = metered(slot, actor::run(instance, orders)).await;
             if let (Some(died), Some(commands)) = (died, commands.upgrade()) {
                 // The supervisor is stopping if this fails, and needs no news.
                 _ = commands.send(Command::Died { name, generation, died }).await;
@@ -179,8 +180,10 @@ impl Supervisor {
 
     /// After the back-off.
     pub(super) async fn restart(&mut self, name: &PluginName) {
-        let Some(status) = self.plugins.get(name).map(|plugin| plugin.slot.status()) else { return };
+        let Some(plugin) = self.plugins.get(name) else { return };
+        let status = plugin.slot.status();
         if status.state == State::Backoff {
+            plugin.slot.metrics.restarts.add(1);
             self.bring_up(name, Reason::Restart(status.reason.unwrap_or_default())).await;
         }
     }

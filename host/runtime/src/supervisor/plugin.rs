@@ -108,6 +108,7 @@ impl Shown {
             "memory_bytes": manifest.limits.memory_bytes, "deadline_ms": manifest.limits.deadline.as_millis() as u64,
             "queue": manifest.limits.queue, "max_concurrency": manifest.limits.max_concurrency,
         });
+        json["metrics"] = self.slot.show_metrics();
         json
     }
 

@@ -69,6 +69,7 @@ impl Supervisor {
             Ok((new, mailbox)) => {
                 if let Some(plugin) = self.plugins.get_mut(name) {
                     plugin.source = source;
+                    plugin.slot.metrics.reloads.add(1);
                 }
                 self.put_in_charge(name, package, new, mailbox).await;
                 retire(old, Ending::Reload).await;
