@@ -41,6 +41,8 @@ mod evictions;
 mod feed;
 mod history;
 mod home;
+#[cfg(test)]
+mod interleavings;
 mod journal;
 mod latest;
 mod limits;
@@ -55,6 +57,7 @@ mod store;
 mod stream;
 mod subscribers;
 mod subscription;
+mod sync;
 mod trie;
 
 pub use broker::{Broker, BrokerStats};

@@ -5,7 +5,7 @@
 //! reference counts. Filtering and delivery happen outside.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -26,6 +26,7 @@ use crate::{
     store::{Page, Store},
     subscribers::{Subscribers, SubscriptionId},
     subscription::SubscribeOptions,
+    sync::{Condvar, Mutex, MutexGuard},
 };
 
 /// A time to live from here on means none: adding what a client may send to a clock would overflow it.
@@ -170,10 +171,8 @@ impl Stream {
     /// `NotKept` when the event with this number was given up; `Closed` when nothing will be committed any more.
     pub(crate) async fn applied(&self, seq: u64) -> Result<(), BrokerError> {
         loop {
+            // From here on a move is noticed, polled or not, so none is missed between the look and the wait.
             let moved = self.moved.notified();
-            tokio::pin!(moved);
-            // From here on a move is noticed, so none is missed between the look and the wait.
-            moved.as_mut().enable();
             if let Some(outcome) = self.state().outcome(seq) {
                 return outcome;
             }
