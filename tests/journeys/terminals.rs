@@ -82,3 +82,27 @@ async fn attaching_needs_a_connection_to_carry_the_bytes() -> Result<()> {
     assert_eq!(response["error"]["data"]["code"], "not_supported");
     Ok(())
 }
+
+#[tokio::test]
+async fn waiting_for_a_terminal_keeps_no_other_call_waiting() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    let terminal = client.call("terminals.open", json!({ "shell": "/bin/sh" })).await?;
+    let id = &terminal["id"];
+    let until = |text: &str| json!({ "id": id, "until": { "text": text }, "timeout_ms": 20000 });
+    let (first, second) = (
+        client.send("terminals.wait", until("one-2-three")).await?,
+        client.send("terminals.wait", until("four-5-six")).await?,
+    );
+    // While both wait on this connection: the screen, a channel, and the input that ends the waiting.
+    client.call("terminals.screen", json!({ "id": id })).await?;
+    let attached = client.call("terminals.attach", json!({ "id": id, "role": "view" })).await?;
+    client.call("terminals.write", json!({ "id": id, "content": "echo one-$((1+1))-three\n" })).await?;
+    client.output_until(channel(&attached)?, "one-2-three").await?;
+    let done = client.wait_for(|message| message["id"] == first).await?;
+    assert_eq!(done["result"]["id"], *id, "{done}");
+    client.call("terminals.write", json!({ "id": id, "content": "echo four-$((2+3))-six\n" })).await?;
+    let done = client.wait_for(|message| message["id"] == second).await?;
+    assert_eq!(done["result"]["id"], *id, "{done}");
+    Ok(())
+}

@@ -115,6 +115,8 @@ pub const PLUGIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 pub const RELOAD_DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Quiet time of a plugin's files before it is reloaded.
 pub const RELOAD_QUIET: Duration = Duration::from_millis(200);
+/// Calls that one instance may leave unfinished inside; one more failure of that kind ends the instance.
+pub const CALLS_GIVEN_UP_MAX: usize = 16;
 /// Plugins a call may pass through.
 pub const CALL_CHAIN_MAX: usize = 16;
 /// Bytes of one stored value.

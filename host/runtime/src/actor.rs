@@ -4,18 +4,16 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use midplane_model::{ErrorCode, Fault, Reply};
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
-use wasmtime::component::{Accessor, Val};
+use wasmtime::component::Accessor;
 
 use crate::{
     bindings::{Ending, Occasion, Reason, Snapshot},
-    convert,
-    instance::{Answer, Entry, Export, Exports, Guest, Inside, Instance},
+    inside::Inside,
+    instance::{Exports, Guest, Instance},
     package::LoadError,
-    shapes::Values,
     slot::{Message, Slot},
+    turn::Turn,
 };
 
 /// How long after its deadline a guest may still hold the instance, before the instance is dropped.
@@ -118,11 +116,7 @@ async fn start(
 fn die(instance: &Instance, mailbox: Option<Mailbox>, reason: String) -> Died {
     instance.store.data().slot.metrics.traps.add(1);
     for entry in instance.inside.take() {
-        let plugin = entry.context.chain.last().map(ToString::to_string).unwrap_or_default();
-        let fault = Fault::new(ErrorCode::PluginFailed, format!("{plugin} failed while serving this call"))
-            .with("plugin", plugin)
-            .with("trap", reason.as_str());
-        entry.answer.fail(fault);
+        entry.fail(&reason);
     }
     Died { mailbox, reason }
 }
@@ -186,121 +180,12 @@ impl Work<'_> {
                 }
                 message = receive(mailbox), if receiving => {
                     ids += 1;
-                    calls.push(self.call(ids, message?));
+                    let (accessor, exports, inside) = (self.accessor, &**self.exports, self.inside);
+                    calls.push(Turn { accessor, exports, inside, id: ids }.serve(message?));
                 }
             }
         }
     }
-
-    fn call(&self, id: u64, message: Message) -> impl Future<Output = ()> + use<'_> {
-        let (accessor, exports, inside) = (self.accessor, self.exports.clone(), self.inside.clone());
-        let own = || accessor.with(|mut access| access.get().slot.own_context());
-        let (context, called) = match &message {
-            Message::Call { context, .. } | Message::Typed { context, .. } => (context.clone(), true),
-            Message::Event(_) => (own(), false),
-        };
-        async move {
-            if context.cancel.is_cancelled() || context.deadline.remaining().is_zero() {
-                return;
-            }
-            let entry = |answer| Entry { context, called, answer };
-            match message {
-                Message::Call { method, params, reply, .. } => {
-                    inside.enter(id, entry(Answer::Json(reply)));
-                    let result = by_name(accessor, &exports, &method, params).await;
-                    if let (Some(Entry { answer: Answer::Json(reply), .. }), Some(result)) = leave(&inside, id, result)
-                    {
-                        _ = reply.send(result);
-                    }
-                }
-                Message::Typed { interface, expects, args, reply, .. } => {
-                    inside.enter(id, entry(Answer::Values(reply)));
-                    let result = typed(accessor, &exports, &interface, &expects, args).await;
-                    if let (Some(Entry { answer: Answer::Values(reply), .. }), Some(result)) =
-                        leave(&inside, id, result)
-                    {
-                        _ = reply.send(result);
-                    }
-                }
-                Message::Event(event) => {
-                    let Some(on_event) = exports.hooks.on_event else { return };
-                    inside.enter(id, entry(Answer::Nobody));
-                    let topic = event.topic.clone();
-                    let result = on_event.call(accessor, event).await;
-                    inside.leave(id);
-                    if result.is_ok() {
-                        accessor.with(|mut access| access.get().slot.metrics.events.add(1));
-                    }
-                    if let Ok((Err(error),)) = result {
-                        let message = format!("on-event {topic}: {}: {}", error.code, error.message);
-                        accessor.with(|mut access| access.get().slot.log("warn", &message));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What became of a call: an answer, or a trap, which the whole instance does not survive.
-enum Called<T> {
-    Answered(Result<T, Fault>),
-    Trapped,
-}
-
-/// Takes the entry out unless the guest trapped: then `die` answers everybody inside, with the reason.
-fn leave<T>(inside: &Inside, id: u64, called: Called<T>) -> (Option<Entry>, Option<Result<T, Fault>>) {
-    match called {
-        Called::Answered(result) => (inside.leave(id), Some(result)),
-        Called::Trapped => (None, None),
-    }
-}
-
-async fn by_name(
-    accessor: &Accessor<Guest>,
-    exports: &Exports,
-    method: &str,
-    params: serde_json::Value,
-) -> Called<Reply> {
-    let Some(export) = exports.methods.get(method) else {
-        let message = format!("{method} is not there any more: the plugin was replaced while this call waited");
-        return Called::Answered(Err(Fault::new(ErrorCode::MethodNotFound, message)));
-    };
-    let args = match convert::lift_params(&export.function, params) {
-        Ok(args) => args,
-        Err(fault) => return Called::Answered(Err(fault)),
-    };
-    match enter(accessor, export, &args).await {
-        None => Called::Trapped,
-        Some(values) => Called::Answered(convert::lower_result(&export.function, &values).and_then(|json| {
-            RawValue::from_string(json).map(|result| Reply { result }).map_err(|_| Fault::internal())
-        })),
-    }
-}
-
-async fn typed(
-    accessor: &Accessor<Guest>,
-    exports: &Exports,
-    interface: &str,
-    expects: &midplane_model::schema::Function,
-    args: Values,
-) -> Called<Values> {
-    let key = (interface.to_owned(), expects.name.wit.clone());
-    let Some(export) = exports.typed.get(&key).filter(|export| export.function.same_shape(expects)) else {
-        let message = format!("{interface} no longer has {}", expects.signature());
-        return Called::Answered(Err(Fault::new(ErrorCode::UnsupportedVersion, message)));
-    };
-    let results = match (args, export.shape) {
-        (Values::Dynamic(args), _) => enter(accessor, export, &args).await.map(Values::Dynamic),
-        (Values::Shaped(args), Some(shape)) => shape.enter(accessor, export.func, args).await.ok().map(Values::Shaped),
-        // Equal signatures have equal shapes.
-        (Values::Shaped(_), None) => return Called::Answered(Err(Fault::internal())),
-    };
-    results.map_or(Called::Trapped, |results| Called::Answered(Ok(results)))
-}
-
-async fn enter(accessor: &Accessor<Guest>, export: &Export, args: &[Val]) -> Option<Vec<Val>> {
-    let mut results = vec![Val::Bool(false); usize::from(export.function.result.is_some())];
-    export.func.call_concurrent(accessor, args, &mut results).await.ok().map(|()| results)
 }
 
 async fn receive(mailbox: &mut Option<Mailbox>) -> Option<Message> {

@@ -1,17 +1,17 @@
 //! One instance of a component: a store of its own, because a trap poisons the whole store.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use midplane_capabilities::storage::Namespace;
-use midplane_model::{CallContext, Deadline, Fault, Reply, limits::PAGE_HEADER_BYTES_MAX, schema::Function};
-use tokio::sync::{Notify, mpsc, oneshot};
+use midplane_model::{CallContext, limits::PAGE_HEADER_BYTES_MAX, schema::Function};
+use tokio::sync::mpsc;
 use wasmtime::{
     Store, StoreLimitsBuilder,
-    component::{Func, Instance as Raw, ResourceTable},
+    component::{Func, GuestTaskId, Instance as Raw, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -22,11 +22,12 @@ use crate::{
     host::{Host, split_id},
     http::HttpHooks,
     inbox,
+    inside::{self, Answer, Entry, Inside},
     log_line::LogLine,
     metrics::Limiter,
     output::Output,
     package::{LoadError, Package},
-    shapes::{self, Shape, Values},
+    shapes::{self, Shape},
     slot::Slot,
 };
 
@@ -43,8 +44,10 @@ pub struct Guest {
     pub storage: Namespace,
     pub inbox: mpsc::Sender<inbox::Command>,
     pub inside: Inside,
+    /// The task whose import is running; kept by [`inside::follow`].
+    pub serving: Option<GuestTaskId>,
     /// The request that this instance was made for, if it is not the actor's.
-    visit: Option<CallContext>,
+    pub visit: Option<CallContext>,
     log_budget: LogBudget,
     limits: Limiter,
     wasi: WasiCtx,
@@ -66,21 +69,6 @@ impl WasiHttpView for Guest {
 }
 
 impl Guest {
-    /// Who asks, if somebody does and it is known who.
-    pub fn caller(&self) -> Option<CallContext> {
-        self.visit.clone().or_else(|| self.inside.caller())
-    }
-
-    /// The context for what the guest asks of others now: that of the call inside, or the plugin's own. What a visit asks is
-    /// the visitor's, and the beginning of a chain: the instance is no actor that could be waiting for itself.
-    pub fn outgoing(&self) -> CallContext {
-        if let Some(visit) = &self.visit {
-            let deadline = Deadline::after(self.package.manifest.limits.deadline);
-            return CallContext { deadline, ..visit.clone() };
-        }
-        self.inside.current().unwrap_or_else(|| self.slot.own_context())
-    }
-
     /// A store for one instance of a package, with the manifest's limits. `visit` is the request that it is made for, if it is
     /// made for one.
     pub fn store(
@@ -107,6 +95,7 @@ impl Guest {
             storage: host.parts.storage.namespace(&slot.name),
             inbox,
             inside: Inside::default(),
+            serving: None,
             visit,
             log_budget: LogBudget::default(),
             limits: Limiter::new(limits, slot.clone()),
@@ -117,102 +106,11 @@ impl Guest {
         };
         let mut store = Store::new(host.parts.engine.wasm(), guest);
         store.limiter(|guest| &mut guest.limits);
+        store.call_hook(inside::follow);
         // A guest yields at every epoch and is never interrupted by one: deadlines are kept outside, by dropping the store.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store
-    }
-}
-
-/// Everything that is inside an instance now. Shared by the store, the actor and its watchdog.
-#[derive(Clone, Default)]
-pub struct Inside(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    calls: Mutex<BTreeMap<u64, Entry>>,
-    changed: Notify,
-}
-
-pub struct Entry {
-    pub context: CallContext,
-    /// Whether a caller asked, rather than an event.
-    pub called: bool,
-    pub answer: Answer,
-}
-
-/// Who waits for the result.
-pub enum Answer {
-    Json(oneshot::Sender<Result<Reply, Fault>>),
-    Values(oneshot::Sender<Result<Values, Fault>>),
-    Nobody,
-}
-
-impl Answer {
-    pub fn fail(self, fault: Fault) {
-        // A caller that is gone no longer needs it.
-        match self {
-            Self::Json(reply) => _ = reply.send(Err(fault)),
-            Self::Values(reply) => _ = reply.send(Err(fault)),
-            Self::Nobody => {}
-        }
-    }
-}
-
-impl Inside {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
-        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn enter(&self, id: u64, entry: Entry) {
-        self.lock().insert(id, entry);
-        self.0.changed.notify_one();
-    }
-
-    pub fn leave(&self, id: u64) -> Option<Entry> {
-        let entry = self.lock().remove(&id);
-        self.0.changed.notify_one();
-        entry
-    }
-
-    /// Removes everything, to be told that the instance failed.
-    pub fn take(&self) -> Vec<Entry> {
-        std::mem::take(&mut *self.lock()).into_values().collect()
-    }
-
-    /// The context that an import acts in. With several calls inside nobody can tell whose import it is: then it is the
-    /// latest deadline, the chain of all, and no connection.
-    pub fn current(&self) -> Option<CallContext> {
-        let calls = self.lock();
-        let mut contexts = calls.values().map(|entry| &entry.context);
-        let first = contexts.next()?.clone();
-        Some(contexts.fold(first, |merged, other| {
-            let mut chain = merged.chain.to_vec();
-            chain.extend(other.chain.iter().filter(|name| !merged.chain.contains(name)).cloned());
-            CallContext { chain: chain.into(), deadline: merged.deadline.max(other.deadline), peer: None, ..merged }
-        }))
-    }
-
-    /// The context of the only call inside, if a caller made it.
-    pub fn caller(&self) -> Option<CallContext> {
-        let calls = self.lock();
-        let mut entries = calls.values();
-        let (first, second) = (entries.next()?, entries.next());
-        (first.called && second.is_none()).then(|| first.context.clone())
-    }
-
-    /// Resolves when something inside has been there longer than its deadline and `grace`.
-    pub async fn overdue(&self, grace: Duration) {
-        loop {
-            let earliest: Option<Instant> = self.lock().values().map(|entry| entry.context.deadline.at()).min();
-            match earliest {
-                None => self.0.changed.notified().await,
-                Some(at) => tokio::select! {
-                    () = self.0.changed.notified() => {}
-                    () = tokio::time::sleep_until((at + grace).into()) => return,
-                },
-            }
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Plugins: WebAssembly components, each in a store of its own, owned by one task.
 //!
 //! The way of a call: [`slot`] is the address that outlives generations and holds the bounded mailbox; [`actor`] is the task
-//! that owns an instance and takes from the mailbox; [`convert`] lifts JSON to component values and back by the function's
-//! type; [`imports`] is what a guest may ask the host for, grants checked there; [`link`] connects a plugin's import of
+//! that owns an instance and takes from the mailbox; [`turn`] takes one message through the guest and [`inside`] knows which
+//! call each import serves; [`convert`] lifts JSON to component values and back by the function's type; [`imports`] is what
+//! a guest may ask the host for, grants checked there; [`link`] connects a plugin's import of
 //! another plugin's interface to whichever generation serves it, [`shapes`] without touching every byte. [`supervisor`] is the one task that loads, reloads, restarts
 //! and unloads. Only this crate knows wasmtime; it knows neither connections nor envelopes.
 
@@ -16,6 +17,7 @@ mod host;
 mod http;
 mod imports;
 mod inbox;
+mod inside;
 mod instance;
 mod link;
 mod log_line;
@@ -28,6 +30,7 @@ mod routes;
 mod shapes;
 mod slot;
 mod supervisor;
+mod turn;
 
 pub use engine::{Engine, EngineError};
 pub use host::{Bundle, Host, HostParts};

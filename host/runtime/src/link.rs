@@ -7,10 +7,14 @@ use midplane_model::{
     CallContext, ErrorCode, Fault,
     schema::{Function, Interface, Type},
 };
-use wasmtime::component::{Linker, LinkerInstance, Val};
+use wasmtime::{
+    AsContextMut,
+    component::{GuestTaskId, Linker, LinkerInstance, Val},
+};
 
 use crate::{
     host::{Host, split_id},
+    inside::Inside,
     instance::Guest,
     package::LoadError,
     shapes::{self, Values},
@@ -36,22 +40,13 @@ fn define_dynamic(instance: &mut LinkerInstance<'_, Guest>, route: Arc<Route>) -
     let name = route.function.name.wit.to_string();
     if route.function.is_async {
         return instance.func_new_concurrent(&name, move |accessor, _, args, results| {
-            let route = route.clone();
-            Box::pin(async move {
-                let (host, context) = accessor.with(|mut access| {
-                    let guest = access.get();
-                    (guest.host.clone(), guest.outgoing())
-                });
-                route.call_dynamic(&host, &context, args, results).await
-            })
+            let leaving = accessor.with(|access| route.leave(access));
+            Box::pin(leaving.call_dynamic(args, results))
         });
     }
     instance.func_new_async(&name, move |store, _, args, results| {
-        let route = route.clone();
-        Box::new(async move {
-            let (host, context) = (store.data().host.clone(), store.data().outgoing());
-            route.call_dynamic(&host, &context, args, results).await
-        })
+        let leaving = route.leave(store);
+        Box::new(leaving.call_dynamic(args, results))
     })
 }
 
@@ -87,37 +82,16 @@ pub struct Route {
 }
 
 impl Route {
-    /// Calls whichever generation serves the interface now.
-    pub async fn call(&self, host: &Host, context: &CallContext, args: Values) -> Result<Values, Fault> {
-        match host.offers.find(&self.id) {
-            Some(offer) => offer.slot.call_typed(self.base.clone(), self.function.clone(), args, context).await,
-            None => Err(Fault::new(ErrorCode::PluginUnavailable, format!("no running plugin serves {}", self.id))),
-        }
-    }
-
-    async fn call_dynamic(
-        &self,
-        host: &Host,
-        context: &CallContext,
-        args: &[Val],
-        results: &mut [Val],
-    ) -> wasmtime::Result<()> {
-        match self.call(host, context, Values::Dynamic(args.to_vec())).await {
-            Ok(Values::Dynamic(values)) => {
-                for (result, value) in results.iter_mut().zip(values) {
-                    *result = value;
-                }
-                Ok(())
-            }
-            Ok(Values::Shaped(_)) => Err(wasmtime::Error::msg("results of another shape")),
-            Err(fault) => match (results, self.error_value(&fault)) {
-                ([result], Some(value)) => {
-                    *result = value;
-                    Ok(())
-                }
-                // The function cannot return an error, so the caller's call traps.
-                _ => Err(wasmtime::Error::msg(format!("{}: {fault}", self.function.name.wit))),
-            },
+    /// Begins a call of this function, for whichever call the importing guest serves now.
+    pub fn leave(self: &Arc<Self>, mut store: impl AsContextMut<Data = Guest>) -> Leaving {
+        let store = store.as_context_mut();
+        let guest = store.data();
+        Leaving {
+            host: guest.host.clone(),
+            route: self.clone(),
+            context: guest.outgoing(),
+            inside: guest.inside.clone(),
+            task: guest.serving,
         }
     }
 
@@ -151,5 +125,51 @@ impl Route {
             _ => return None,
         };
         Some(Val::Result(Err(Some(Box::new(value)))))
+    }
+}
+
+/// A call on its way out of a guest.
+pub struct Leaving {
+    host: Arc<Host>,
+    route: Arc<Route>,
+    context: CallContext,
+    inside: Inside,
+    task: Option<GuestTaskId>,
+}
+
+impl Leaving {
+    /// Calls whichever generation serves the interface now.
+    pub async fn call(&self, args: Values) -> Result<Values, Fault> {
+        let Self { host, route, context, .. } = self;
+        match host.offers.find(&route.id) {
+            Some(offer) => offer.slot.call_typed(route.base.clone(), route.function.clone(), args, context).await,
+            None => Err(Fault::new(ErrorCode::PluginUnavailable, format!("no running plugin serves {}", route.id))),
+        }
+    }
+
+    async fn call_dynamic(self, args: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+        let value = match self.call(Values::Dynamic(args.to_vec())).await {
+            Ok(Values::Dynamic(mut values)) => values.pop(),
+            // Equal signatures have equal shapes.
+            Ok(Values::Shaped(_)) => return Err(self.end(&Fault::internal()).await),
+            Err(fault) => match self.route.error_value(&fault) {
+                None => return Err(self.end(&fault).await),
+                value => value,
+            },
+        };
+        if let (Some(value), [result]) = (value, results) {
+            *result = value;
+        }
+        Ok(())
+    }
+
+    /// Where the function has no place for an error, the call of the importing guest ends. If others can go on meanwhile it
+    /// ends alone: it is answered, and never hears from here. Else this gives the trap with which the instance ends.
+    pub async fn end(&self, fault: &Fault) -> wasmtime::Error {
+        let reason = format!("{}: {fault}", self.route.function.name.wit);
+        if self.route.function.is_async && self.inside.give_up(self.task, &reason) {
+            std::future::pending::<()>().await;
+        }
+        wasmtime::Error::msg(reason)
     }
 }

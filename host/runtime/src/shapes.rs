@@ -10,9 +10,14 @@ use midplane_model::{
     BoxFuture, Fault,
     schema::{Function, Type},
 };
-use wasmtime::component::{Accessor, ComponentNamedList, ComponentType, Func, Lift, LinkerInstance, Lower, Val};
+use wasmtime::component::{
+    Accessor, ComponentNamedList, ComponentType, Func, GuestTaskId, Lift, LinkerInstance, Lower, Val,
+};
 
-use crate::{instance::Guest, link::Route};
+use crate::{
+    instance::Guest,
+    link::{Leaving, Route},
+};
 
 /// Arguments or results on their way from one store to another.
 pub enum Values {
@@ -28,12 +33,14 @@ pub trait Shape: Send + Sync {
     /// Defines an import of this signature.
     fn define(&self, instance: &mut LinkerInstance<'_, Guest>, route: Arc<Route>) -> wasmtime::Result<()>;
 
-    /// Enters an export of this signature. The arguments are those that an import of the same shape has lifted.
+    /// Enters an export of this signature, and says which task that began. The arguments are those that an import of the
+    /// same shape has lifted.
     fn enter<'a>(
         &self,
         accessor: &'a Accessor<Guest>,
         func: Func,
         args: Box<dyn Any + Send>,
+        began: &'a (dyn Fn(GuestTaskId) + Sync),
     ) -> BoxFuture<'a, wasmtime::Result<Box<dyn Any + Send>>>;
 }
 
@@ -72,22 +79,13 @@ where
         let name = route.function.name.wit.to_string();
         if route.function.is_async {
             return instance.func_wrap_concurrent(&name, move |accessor, params: P| {
-                let route = route.clone();
-                Box::pin(async move {
-                    let (host, context) = accessor.with(|mut access| {
-                        let guest = access.get();
-                        (guest.host.clone(), guest.outgoing())
-                    });
-                    answer::<R>(route.call(&host, &context, Values::Shaped(Box::new(params))).await, &route)
-                })
+                let leaving = accessor.with(|access| route.leave(access));
+                Box::pin(answer::<P, R>(leaving, params))
             });
         }
         instance.func_wrap_async(&name, move |store, params: P| {
-            let route = route.clone();
-            Box::new(async move {
-                let (host, context) = (store.data().host.clone(), store.data().outgoing());
-                answer::<R>(route.call(&host, &context, Values::Shaped(Box::new(params))).await, &route)
-            })
+            let leaving = route.leave(store);
+            Box::new(answer::<P, R>(leaving, params))
         })
     }
 
@@ -96,25 +94,35 @@ where
         accessor: &'a Accessor<Guest>,
         func: Func,
         args: Box<dyn Any + Send>,
+        began: &'a (dyn Fn(GuestTaskId) + Sync),
     ) -> BoxFuture<'a, wasmtime::Result<Box<dyn Any + Send>>> {
         Box::pin(async move {
             let args = args.downcast::<P>().map_err(|_| wasmtime::Error::msg("arguments of another shape"))?;
-            let typed = accessor.with(|access| func.typed::<P, (R,)>(access))?;
-            let (result,) = typed.call_concurrent(accessor, *args).await?;
+            let (typed, call) = accessor.with(|mut access| -> wasmtime::Result<_> {
+                let typed = func.typed::<P, (R,)>(&mut access)?;
+                Ok((typed, typed.start_call_concurrent(access, *args)?))
+            })?;
+            began(call.task());
+            let (result,) = typed.finish_call_concurrent(accessor, call).await?;
             Ok(Box::new(result) as Box<dyn Any + Send>)
         })
     }
 }
 
-/// What the importing guest gets: the result, the fault as its own error, or a trap.
-fn answer<R: Value + 'static>(answer: Result<Values, Fault>, route: &Route) -> wasmtime::Result<(R,)> {
-    let trap = |fault: &dyn std::fmt::Display| wasmtime::Error::msg(format!("{}: {fault}", route.function.name.wit));
-    match answer {
-        Ok(Values::Shaped(result)) => {
-            result.downcast::<R>().map(|result| (*result,)).map_err(|_| trap(&"another shape"))
-        }
-        Ok(Values::Dynamic(_)) => Err(trap(&"another shape")),
-        Err(fault) => R::of_fault(&fault).map(|error| (error,)).ok_or_else(|| trap(&fault)),
+/// What the importing guest gets: the result, the fault as its own error, or its end.
+async fn answer<P: Any + Send, R: Value + 'static>(leaving: Leaving, params: P) -> wasmtime::Result<(R,)> {
+    let fault = match leaving.call(Values::Shaped(Box::new(params))).await {
+        Ok(Values::Shaped(result)) => match result.downcast::<R>() {
+            Ok(result) => return Ok((*result,)),
+            Err(_) => Fault::internal(),
+        },
+        // Equal signatures have equal shapes.
+        Ok(Values::Dynamic(_)) => Fault::internal(),
+        Err(fault) => fault,
+    };
+    match R::of_fault(&fault) {
+        Some(error) => Ok((error,)),
+        None => Err(leaving.end(&fault).await),
     }
 }
 

@@ -13,6 +13,7 @@ use exports::midplane::{
         Attached, Done, Error, ExitStatus, Guest as Terminals, Info, Output, Position, Profile, Role, ScreenText,
     },
 };
+use midplane::host::terminals_async;
 use midplane_sdk::host::{events, terminals as pty};
 
 midplane_sdk::generate!({ path: ["../../wit/host", "../../wit/terminals", "wit"], world: "midplane:terminals-plugin/plugin" });
@@ -136,9 +137,9 @@ impl Terminals for Plugin {
         Ok(Output { offset, content_base64: BASE64.encode(bytes), next })
     }
 
-    fn wait(id: String, until: String, timeout_ms: Option<u64>) -> Result<Info, Error> {
+    async fn wait(id: String, until: String, timeout_ms: Option<u64>) -> Result<Info, Error> {
         let condition = until::condition(&until)?;
-        pty::wait(&id, &condition, timeout_ms.unwrap_or(WAIT_MS_DEFAULT)).map(Info::from)
+        terminals_async::wait(id, condition, timeout_ms.unwrap_or(WAIT_MS_DEFAULT)).await.map(Info::from)
     }
 }
 

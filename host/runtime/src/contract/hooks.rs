@@ -2,7 +2,7 @@
 
 use wasmtime::{
     AsContextMut, Store,
-    component::{Accessor, ComponentNamedList, Instance, Lift, Lower, TypedFunc},
+    component::{Accessor, ComponentNamedList, GuestTaskId, Instance, Lift, Lower, TypedFunc},
 };
 
 use super::v0_1;
@@ -68,12 +68,32 @@ pub enum OnEvent {
 }
 
 impl OnEvent {
-    pub async fn call(self, accessor: &Accessor<Guest>, event: Event) -> wasmtime::Result<Outcome> {
+    /// Says which task began.
+    pub async fn call(
+        self,
+        accessor: &Accessor<Guest>,
+        event: Event,
+        began: impl FnOnce(GuestTaskId),
+    ) -> wasmtime::Result<Outcome> {
         match self {
-            Self::Now(on_event) => on_event.call_concurrent(accessor, (event,)).await,
-            Self::V0_1(on_event) => on_event.call_concurrent(accessor, (event.into(),)).await,
+            Self::Now(on_event) => enter(on_event, accessor, (event,), began).await,
+            Self::V0_1(on_event) => enter(on_event, accessor, (event.into(),), began).await,
         }
     }
+}
+
+async fn enter<P>(
+    function: TypedFunc<P, Outcome>,
+    accessor: &Accessor<Guest>,
+    params: P,
+    began: impl FnOnce(GuestTaskId),
+) -> wasmtime::Result<Outcome>
+where
+    P: ComponentNamedList + Lower + 'static,
+{
+    let call = accessor.with(|access| function.start_call_concurrent(access, params))?;
+    began(call.task());
+    function.finish_call_concurrent(accessor, call).await
 }
 
 impl Hooks {

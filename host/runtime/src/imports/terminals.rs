@@ -8,10 +8,14 @@ use midplane_capabilities::terminals::{
 };
 use midplane_model::{ErrorCode, Fault, event::rfc3339};
 use serde_json::{Value, json};
+use wasmtime::component::{Accessor, HasSelf};
 
 use super::denied;
 use crate::{
-    bindings::{Error, imports::terminals},
+    bindings::{
+        Error,
+        imports::{terminals, terminals_async},
+    },
     instance::Guest,
 };
 
@@ -57,6 +61,32 @@ impl Guest {
             offset: attachment.offset,
             delta: attachment.delta,
         })
+    }
+}
+
+impl Guest {
+    /// Takes what it needs of the guest now, and waits without it.
+    fn wait_for_terminal(
+        &self,
+        id: String,
+        until: terminals::Condition,
+        timeout_ms: u64,
+    ) -> impl Future<Output = Result<terminals::Info, Fault>> + Send + use<> {
+        let (terminals, context) = (self.terminals(), self.outgoing());
+        let until = match until {
+            terminals::Condition::Exit => WaitFor::Exit,
+            terminals::Condition::Text(text) => WaitFor::Text(text),
+            terminals::Condition::Idle(ms) => WaitFor::IdleMs(ms.into()),
+        };
+        // A guest is never left waiting beyond the deadline of its call.
+        let timeout = Duration::from_millis(timeout_ms).min(context.deadline.remaining());
+        async move {
+            let terminals = terminals?;
+            let waiting = terminals.wait(&id, until, timeout);
+            let given_up = || Fault::new(ErrorCode::Cancelled, "nobody waits for this terminal any more");
+            context.cancel.run_until_cancelled(waiting).await.ok_or_else(given_up)?.map_err(fault)?;
+            terminals.get(&id).map(|found| info(&found)).map_err(fault)
+        }
     }
 }
 
@@ -170,19 +200,21 @@ impl terminals::Host for Guest {
     }
 
     async fn wait(&mut self, id: String, until: terminals::Condition, timeout_ms: u64) -> Answer<terminals::Info> {
-        let terminals = self.terminals();
-        let until = match until {
-            terminals::Condition::Exit => WaitFor::Exit,
-            terminals::Condition::Text(text) => WaitFor::Text(text),
-            terminals::Condition::Idle(ms) => WaitFor::IdleMs(ms.into()),
-        };
-        // A guest is never left waiting beyond the deadline of its call.
-        let timeout = Duration::from_millis(timeout_ms).min(self.outgoing().deadline.remaining());
-        let wait = async {
-            let terminals = terminals?;
-            terminals.wait(&id, until, timeout).await.map_err(fault)?;
-            terminals.get(&id).map_err(fault)
-        };
-        answer(wait.await.map(|found| info(&found)))
+        let waiting = self.wait_for_terminal(id, until, timeout_ms);
+        answer(waiting.await)
+    }
+}
+
+impl terminals_async::Host for Guest {}
+
+impl terminals_async::HostWithStore<Guest> for HasSelf<Guest> {
+    async fn wait(
+        accessor: &Accessor<Guest>,
+        id: String,
+        until: terminals::Condition,
+        timeout_ms: u64,
+    ) -> Answer<terminals::Info> {
+        let waiting = accessor.with(|mut access| access.get().wait_for_terminal(id, until, timeout_ms));
+        answer(waiting.await)
     }
 }
