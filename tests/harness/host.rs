@@ -53,14 +53,7 @@ impl Host {
     async fn spawn(home: TempDir, options: Options) -> Result<Self> {
         let (directory, plugins) =
             (home.path().join("served").canonicalize()?, home.path().join("plugins").canonicalize()?);
-        let mut child = command(home.path())
-            .arg("serve")
-            .arg(&directory)
-            .args(["--listen", "127.0.0.1:0", "--plugins"])
-            .arg(&plugins)
-            .arg("--data")
-            .arg(home.path().join("data"))
-            .args(&options.arguments)
+        let mut child = serve(home.path(), &options)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
@@ -87,6 +80,19 @@ impl Host {
         let code = self.stop().await?;
         ensure!(code == Some(0), "the host ended with {code:?}");
         Self::spawn(self.home, self.options).await
+    }
+
+    /// Kills the host and starts it where it must refuse to: exit code and standard error.
+    pub async fn kill_and_fail_to_restart(mut self) -> Result<(Option<i32>, String)> {
+        self.child.kill().await?;
+        let output = serve(self.home.path(), &self.options).kill_on_drop(true).output();
+        let output = tokio::time::timeout(PATIENCE, output).await.context("the host serves")??;
+        Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    /// The host's own directory.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
     }
 
     /// Sends SIGTERM and returns the exit code. The directories are gone afterwards.
@@ -174,6 +180,14 @@ impl Host {
         ensure!(response.status == 200, "{path}: {} {}", response.status, response.body);
         Ok(response.body)
     }
+}
+
+/// `midplane serve` over the directories of `home`.
+fn serve(home: &Path, options: &Options) -> Command {
+    let mut command = command(home);
+    command.arg("serve").arg(home.join("served")).args(["--listen", "127.0.0.1:0", "--plugins"]);
+    command.arg(home.join("plugins")).arg("--data").arg(home.join("data")).args(&options.arguments);
+    command
 }
 
 /// The program with an environment of the test's own.

@@ -1,5 +1,6 @@
 //! The journeys of users, over the spawned program: what `README.md` promises, and what bad input must not do.
 
+mod approve;
 mod bad_input;
 mod cli;
 mod context;
@@ -11,6 +12,7 @@ mod files;
 mod languages;
 mod load;
 mod metrics;
+mod lock;
 mod misbehaving;
 mod neighbours;
 mod pages;

@@ -11,7 +11,7 @@ use midplane_capabilities::{
     watch::{Exclusions, Watcher},
 };
 use midplane_router::Router;
-use midplane_runtime::{Engine, Host, HostParts, Plugins, PluginsConfig};
+use midplane_runtime::{Engine, Host, HostParts, Lock, Plugins, PluginsConfig};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{bundles::BUNDLES, data::DataDir};
@@ -35,6 +35,7 @@ pub async fn assemble(
     directory: PathBuf,
     data: &DataDir,
     plugin_folder: PathBuf,
+    lock: Arc<Lock>,
     durable_events: bool,
 ) -> Result<Assembly> {
     let storage = Arc::new(Storage::open(&data.store())?);
@@ -57,6 +58,7 @@ pub async fn assemble(
     let config = PluginsConfig {
         bundles: BUNDLES.to_vec(),
         folder: Some(plugin_folder),
+        lock,
         terminal_events: Some(terminal_events),
     };
     let plugins = Arc::new(Plugins::start(host, config).await?);

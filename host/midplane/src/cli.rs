@@ -48,6 +48,9 @@ pub struct ServeArguments {
     /// A folder of plugin folders; one in it takes the place of a built-in plugin of the same name.
     #[arg(long)]
     pub plugins: Option<PathBuf>,
+    /// Load no plugin whose name, version or sha256 differs from plugins.lock, and trust nothing new.
+    #[arg(long)]
+    pub locked: bool,
     /// Where state, token and compiled code are kept.
     #[arg(long)]
     pub data: Option<PathBuf>,

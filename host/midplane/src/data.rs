@@ -68,6 +68,11 @@ impl DataDir {
         self.0.join("audit.log")
     }
 
+    /// Which plugins are trusted, and with which grants.
+    pub fn plugins_lock(&self) -> PathBuf {
+        self.0.join("plugins.lock")
+    }
+
     /// Plugins installed for this directory; made on demand.
     pub fn plugins(&self) -> Result<PathBuf> {
         let path = self.0.join("plugins");

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use midplane_gateway::{Credentials, Gateway, GatewayConfig, TokenPolicy};
+use midplane_runtime::Lock;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -63,7 +64,8 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         format!("{} cannot be bound; another host may serve there: choose one with --listen", arguments.listen)
     })?;
     let address = listener.local_addr()?;
-    let host = assemble(directory.clone(), &data, plugin_folder, arguments.durable_events).await?;
+    let lock = Lock::open(Some(data.plugins_lock()), arguments.locked)?;
+    let host = assemble(directory.clone(), &data, plugin_folder, lock, arguments.durable_events).await?;
     let instance_id = format!("h-{:016x}", getrandom::u64()?);
     let (plugins, measured) = (host.plugins.clone(), host.plugins.clone());
     let policy =

@@ -20,6 +20,7 @@ mod inbox;
 mod inside;
 mod instance;
 mod link;
+mod lock;
 mod log_line;
 mod manifest;
 mod metrics;
@@ -34,6 +35,7 @@ mod turn;
 
 pub use engine::{Engine, EngineError};
 pub use host::{Bundle, Host, HostParts};
+pub use lock::{Lock, LockError};
 pub use manifest::{Manifest, ManifestError};
 pub use native::register as register_native;
 pub use package::{LoadError, Package};

@@ -46,8 +46,9 @@ pub struct Manifest {
     pub config: String,
 }
 
-/// What the plugin may do beyond computing. Everything else is denied.
-#[derive(Debug, Clone, Default)]
+/// What the plugin may do beyond computing. Everything else is denied. Its serialised form is what operators approve and
+/// see: lists and flags by kind.
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Grants {
     pub methods: Vec<Pattern>,
     pub publish: Vec<Pattern>,

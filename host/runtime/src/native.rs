@@ -26,8 +26,13 @@ pub fn register(router: &Router, plugins: &Arc<Plugins>) -> Result<(), Fault> {
     })?;
     let interface =
         interfaces.into_iter().find(|interface| &*interface.name == "plugin").ok_or_else(Fault::internal)?;
-    let scopes =
-        [("reload", Scope::Admin), ("enable", Scope::Admin), ("disable", Scope::Admin), ("logs", Scope::Admin)];
+    let scopes = [
+        ("reload", Scope::Admin),
+        ("enable", Scope::Admin),
+        ("disable", Scope::Admin),
+        ("logs", Scope::Admin),
+        ("approve", Scope::Admin),
+    ];
     let plugins = plugins.clone();
     let handler = move |function: &str, params: Params, _| {
         let (plugins, function) = (plugins.clone(), function.to_owned());
@@ -47,6 +52,7 @@ async fn serve(plugins: &Plugins, function: &str, mut params: Params) -> Result<
         "reload" => Ok(json!(plugins.reload(&name).await?)),
         "enable" => Ok(json!(plugins.enable(&name, true).await?)),
         "disable" => Ok(json!(plugins.enable(&name, false).await?)),
+        "approve" => Ok(json!(plugins.approve(&name, params.take("sha256")?).await?)),
         "logs" => {
             let limit = params.take::<Option<u32>>("limit")?.map_or(LOGS_DEFAULT, |limit| limit as usize);
             Ok(json!(plugins.logs(&name, limit)?))

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use midplane_capabilities::files::{FilesError, ListOptions, RelativePath, Root};
 use midplane_model::{
-    Fault, PageRules,
+    Fault, PageRules, PluginName,
     schema::{Function, Interface},
 };
 use midplane_router::{WitError, interfaces_of_component, interfaces_of_packages};
+use semver::Version;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -18,6 +19,7 @@ use crate::{
     host::{Bundle, Host},
     instance::Guest,
     link,
+    lock::GrantSet,
     manifest::{Manifest, ManifestError},
     routes,
 };
@@ -35,6 +37,10 @@ pub enum LoadError {
     Compile(EngineError),
     #[error("{verb} {what}, which this host does not have (it serves midplane:host {})", contract::served())]
     UnknownContract { verb: &'static str, what: String },
+    #[error("asks for more than was approved: {}; plugin.approve allows it", .0.added)]
+    Unapproved(Box<Unapproved>),
+    #[error("is {found}, but the host was started with --locked and plugins.lock has {locked}")]
+    NotLocked { found: String, locked: String },
     #[error("waits for a plugin that serves {interface}")]
     Missing { interface: String },
     #[error("waits for the plugin {name} {range}")]
@@ -59,6 +65,16 @@ pub enum LoadError {
     Busy(Duration),
     #[error("the former generation is gone")]
     Gone,
+}
+
+/// A package whose grants grew beyond the approved ones.
+#[derive(Debug, Clone)]
+pub struct Unapproved {
+    pub name: PluginName,
+    pub version: Version,
+    pub sha256: String,
+    /// What is new.
+    pub added: GrantSet,
 }
 
 fn with_cause(error: &EngineError) -> String {
@@ -116,8 +132,7 @@ impl Files {
 
     /// Reads a plugin folder below `root`. The manifest comes first, so that its errors do.
     pub async fn of_folder(root: &Root, folder: &str) -> Result<Self, LoadError> {
-        let manifest = read(root, &format!("{folder}/plugin.toml")).await?;
-        let manifest = String::from_utf8_lossy(&manifest).into_owned();
+        let manifest = Self::manifest_of(root, folder).await?;
         let component = Manifest::parse(&manifest)?.component;
         let wasm = read(root, &format!("{folder}/{component}")).await?;
         let mut wit = Vec::new();
@@ -128,6 +143,18 @@ impl Files {
             }
         }
         Ok(Self { manifest, wasm, wit })
+    }
+
+    /// Reads the text of the manifest alone.
+    pub async fn manifest_of(root: &Root, folder: &str) -> Result<String, LoadError> {
+        let manifest = read(root, &format!("{folder}/plugin.toml")).await?;
+        Ok(String::from_utf8_lossy(&manifest).into_owned())
+    }
+
+    /// Of manifest and component: equal digests are the same package.
+    pub fn digest(&self) -> String {
+        let digest = Sha256::new().chain_update(&self.manifest).chain_update([0]).chain_update(&self.wasm).finalize();
+        format!("{digest:x}")
     }
 }
 
@@ -167,9 +194,8 @@ impl Package {
         let pre = linker.instantiate_pre(&component).map_err(LoadError::Instantiate)?;
         let has = |name: &str| hooks.iter().any(|hook| &*hook.name == name);
         let pages = pages(&component, &pre)?;
-        let digest = Sha256::new().chain_update(&files.manifest).chain_update([0]).chain_update(&files.wasm).finalize();
         Ok(Self {
-            digest: format!("{digest:x}"),
+            digest: files.digest(),
             services: documented.into_iter().map(Arc::new).collect(),
             needs,
             wasm_bytes: files.wasm.len(),

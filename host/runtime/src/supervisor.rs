@@ -7,6 +7,7 @@ mod generation;
 mod plugin;
 mod reload;
 mod sources;
+mod trust;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +32,7 @@ use crate::{
     host::{Bundle, Host},
     imports::news,
     inbox,
+    lock::Lock,
     log_line::LogLine,
     metrics,
     package::LoadError,
@@ -52,6 +54,8 @@ pub struct PluginsConfig {
     pub bundles: Vec<Bundle>,
     /// A folder of plugin folders. A plugin in it takes the place of a bundled one of the same name.
     pub folder: Option<PathBuf>,
+    /// Which packages are trusted, and which plugins are to run.
+    pub lock: Arc<Lock>,
     /// What happens to terminals, for the plugins that may use them. Bounded by whoever makes it.
     pub terminal_events: Option<mpsc::Receiver<TerminalEvent>>,
 }
@@ -77,6 +81,11 @@ enum Command {
     Enable {
         name: PluginName,
         on: bool,
+        done: oneshot::Sender<Result<Summary, Fault>>,
+    },
+    Approve {
+        name: PluginName,
+        sha256: Option<String>,
         done: oneshot::Sender<Result<Summary, Fault>>,
     },
     /// Plugin folders whose files changed and have been quiet since.
@@ -113,6 +122,7 @@ impl Plugins {
         let mut supervisor = Supervisor {
             host: host.clone(),
             folder,
+            lock: config.lock,
             bundles: config.bundles,
             plugins: BTreeMap::new(),
             retries: BTreeMap::new(),
@@ -177,6 +187,14 @@ impl Plugins {
         self.ask(|done| Command::Enable { name: name.clone(), on, done }).await
     }
 
+    /// Allows what the newest package of a plugin asks for, and loads it. With `sha256`, only if it is still that package.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` when it is another package by now or the host is locked; `plugin_failed` with the reason.
+    pub async fn approve(&self, name: &PluginName, sha256: Option<String>) -> Result<Summary, Fault> {
+        self.ask(|done| Command::Approve { name: name.clone(), sha256, done }).await
+    }
+
     /// Stops every plugin in turn, ends what visitors are still being told, and joins the supervisor.
     pub async fn close(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -221,6 +239,7 @@ struct Supervisor {
     host: Arc<Host>,
     /// The plugin folder, if there is one.
     folder: Option<Root>,
+    lock: Arc<Lock>,
     bundles: Vec<Bundle>,
     plugins: BTreeMap<PluginName, Plugin>,
     /// Restarts that wait for their time.
@@ -259,6 +278,10 @@ impl Supervisor {
                 }
                 Some(Command::Enable { name, on, done }) => {
                     let answer = self.enable(&name, on).await;
+                    _ = done.send(answer);
+                }
+                Some(Command::Approve { name, sha256, done }) => {
+                    let answer = self.approve(&name, sha256.as_deref()).await;
                     _ = done.send(answer);
                 }
                 Some(Command::Changed(folders)) => {
@@ -306,6 +329,9 @@ impl Supervisor {
         tracing::warn!(what, plugin = name.map(PluginName::as_str), reason, "plugin not loaded");
         if let Some(plugin) = name.and_then(|name| self.plugins.get(name)) {
             plugin.slot.log("error", &format!("not loaded: {reason}"));
+        }
+        if let LoadError::Unapproved(unapproved) = error {
+            self.announce_unapproved(unapproved);
         }
         self.publish("plugin.load_failed", &json!({ "source": what, "name": name, "reason": reason }));
     }

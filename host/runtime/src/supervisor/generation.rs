@@ -22,6 +22,9 @@ use crate::{
     slot::{Message, Slot, SlotService, State, Status},
 };
 
+/// The reason of a plugin that `plugin.disable` keeps from running.
+const BY_REQUEST: &str = "disabled by request";
+
 impl Supervisor {
     /// Takes over a package for the first time: the plugin gets its address, and starts if it can.
     pub(super) async fn add(&mut self, source: Source, package: Arc<Package>) {
@@ -52,6 +55,10 @@ impl Supervisor {
     /// Starts a plugin that nobody serves now. Says what it waits for, or why it failed.
     pub(super) async fn bring_up(&mut self, name: &PluginName, reason: Reason) {
         let Some(plugin) = self.plugins.get(name) else { return };
+        if !self.lock.is_enabled(name) {
+            self.set_state(name, State::Disabled, Some(BY_REQUEST));
+            return;
+        }
         let package = plugin.package.clone();
         self.set_state(name, State::Starting, None);
         let started = match self.check_needs(&package) {
@@ -143,6 +150,7 @@ impl Supervisor {
             _ = running.control.send(Control::Serve(mailbox)).await;
         }
         plugin.running = Some(running);
+        self.remember(name).await;
         self.show(name);
         self.set_state(name, State::Running, None);
     }
@@ -189,9 +197,13 @@ impl Supervisor {
     }
 
     pub(super) async fn enable(&mut self, name: &PluginName, on: bool) -> Result<Summary, Fault> {
+        if !self.plugins.contains_key(name) {
+            return Err(no_plugin(name));
+        }
+        self.remember_enabled(name, on).await?;
         let plugin = self.plugins.get_mut(name).ok_or_else(|| no_plugin(name))?;
         if !on {
-            self.stop(name, Ending::Disabled, "disabled by request").await;
+            self.stop(name, Ending::Disabled, BY_REQUEST).await;
         } else if plugin.running.is_none() {
             plugin.failures.clear();
             self.bring_up(name, Reason::Fresh).await;

@@ -37,8 +37,15 @@ impl Supervisor {
         }
     }
 
-    /// Reads, checks and compiles off the async threads.
+    /// Reads, checks and compiles off the async threads, and asks the lock.
     pub(super) async fn read(&self, source: &Source) -> Result<Arc<Package>, LoadError> {
+        let package = self.build(source).await?;
+        self.admit(source, &package)?;
+        Ok(package)
+    }
+
+    /// Reads, checks and compiles, whether the package is trusted or not.
+    pub(super) async fn build(&self, source: &Source) -> Result<Arc<Package>, LoadError> {
         let files = match (source, &self.folder) {
             (Source::Bundle(bundle), _) => Files::of_bundle(bundle),
             (Source::Folder(folder), Some(root)) => Files::of_folder(root, folder).await?,

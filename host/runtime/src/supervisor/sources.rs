@@ -78,14 +78,14 @@ impl Supervisor {
         let packages = futures_util::future::join_all(sources.iter().map(|source| self.read(source))).await;
         for (source, package) in sources.into_iter().zip(packages) {
             match package {
-                Ok(package) => self.take(source, package).await,
+                Ok(package) => self.take_or_tell(source, package).await,
                 Err(error) => self.announce_failure(&source.describe(), None, &error),
             }
         }
         self.wake_waiting().await;
     }
 
-    async fn folders(&self) -> Vec<String> {
+    pub(super) async fn folders(&self) -> Vec<String> {
         let Some(root) = &self.folder else { return Vec::new() };
         let listing = root.list(&RelativePath::root(), ListOptions::default()).await;
         let entries = listing.map(|listing| listing.entries).unwrap_or_default();
@@ -96,31 +96,35 @@ impl Supervisor {
             .collect()
     }
 
+    async fn take_or_tell(&mut self, source: Source, package: Arc<Package>) {
+        let (what, name) = (source.describe(), package.manifest.name.clone());
+        if let Err(error) = self.take(source, package).await {
+            self.announce_failure(&what, Some(&name), &error);
+        }
+    }
+
     /// A package from a source that no plugin has yet, or a newer one for a plugin that is there.
-    async fn take(&mut self, source: Source, package: Arc<Package>) {
+    pub(super) async fn take(&mut self, source: Source, package: Arc<Package>) -> Result<(), LoadError> {
         let name = package.manifest.name.clone();
         let Some(plugin) = self.plugins.get(&name) else {
             self.add(source, package).await;
-            return;
+            return Ok(());
         };
         let taken = match (&plugin.source, &source) {
             // A folder takes the place of what is built in, and never the reverse.
-            (Source::Folder(_), Source::Bundle(_)) => return,
+            (Source::Folder(_), Source::Bundle(_)) => return Ok(()),
             (Source::Folder(other), Source::Folder(folder)) if other != folder && self.is_there(other).await => {
                 Some(other.clone())
             }
             _ => None,
         };
         let unchanged = plugin.package.digest == package.digest && plugin.running.is_some();
-        let result = match (taken, &source) {
+        match (taken, &source) {
             (Some(other), Source::Folder(folder)) => {
                 Err(LoadError::NameTaken { name: name.to_string(), folder: folder.clone(), other })
             }
             _ if unchanged => Ok(()),
             _ => self.replace(&name, source.clone(), package).await,
-        };
-        if let Err(error) = result {
-            self.announce_failure(&source.describe(), Some(&name), &error);
         }
     }
 
@@ -149,7 +153,7 @@ impl Supervisor {
                 if let Some(owner) = owner.filter(|owner| *owner != package.manifest.name) {
                     self.folder_gone(&owner).await;
                 }
-                self.take(source, package).await;
+                self.take_or_tell(source, package).await;
             }
             Err(error) => self.announce_failure(folder, owner.as_ref(), &error),
         }

@@ -1,0 +1,116 @@
+//! `plugins.lock`: which package of each plugin is trusted, with which grants, and whether the plugin is to run.
+//!
+//! [`admission`] decides, [`grants`] compares, [`file`](mod@file) keeps. The supervisor asks before it loads a package, and has it
+//! recorded once the package serves. What is built into the program is trusted by the program: only whether it is to run is kept.
+
+mod admission;
+mod entry;
+mod file;
+mod grants;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use midplane_model::PluginName;
+
+pub use admission::{Candidate, Refusal};
+pub use entry::{Entry, Pin};
+pub use file::LockError;
+pub use grants::GrantSet;
+
+use file::Entries;
+
+/// The lock of one host. The default keeps it in memory only.
+#[derive(Debug, Default)]
+pub struct Lock {
+    /// None keeps it in memory only.
+    path: Option<PathBuf>,
+    /// Nothing is loaded but what is locked, and nothing is trusted anew.
+    locked: bool,
+    entries: Mutex<Entries>,
+    /// One writer at a time, so that an older state never replaces a newer one.
+    writing: Mutex<()>,
+}
+
+impl Lock {
+    /// Reads the lock; blocks on the disk.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read, or is damaged. It is never replaced silently.
+    pub fn open(path: Option<PathBuf>, locked: bool) -> Result<Arc<Self>, LockError> {
+        let entries = path.as_deref().map_or_else(|| Ok(Entries::new()), file::read)?;
+        Ok(Arc::new(Self { path, locked, entries: Mutex::new(entries), writing: Mutex::new(()) }))
+    }
+
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    #[must_use]
+    pub fn entry(&self, name: &PluginName) -> Option<Entry> {
+        self.entries().get(name).cloned()
+    }
+
+    /// Whether the operator wants a plugin to run; so where nothing is known.
+    #[must_use]
+    pub fn is_enabled(&self, name: &PluginName) -> bool {
+        self.entries().get(name).is_none_or(|entry| entry.enabled)
+    }
+
+    /// Whether a package may be loaded.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn admit(&self, name: &PluginName, candidate: &Candidate) -> Result<(), Refusal> {
+        admission::admit(self.entries().get(name), candidate, self.locked)
+    }
+
+    /// Changes what is known of a plugin, and keeps it on disk if that made a difference. Not cancel safe: a caller that goes
+    /// away leaves a change that is written with the next one.
+    ///
+    /// # Errors
+    /// `Write`; the change then holds until the host ends.
+    pub async fn change(self: &Arc<Self>, name: &PluginName, change: impl FnOnce(&mut Entry)) -> Result<(), LockError> {
+        let changed = {
+            let mut entries = self.entries();
+            let before = entries.get(name).cloned();
+            let mut entry = before.clone().unwrap_or_default();
+            change(&mut entry);
+            let changed = before.as_ref() != Some(&entry);
+            entries.insert(name.clone(), entry);
+            changed
+        };
+        if changed { self.save().await } else { Ok(()) }
+    }
+
+    /// Forgets a plugin.
+    ///
+    /// # Errors
+    /// `Write`.
+    pub async fn forget(self: &Arc<Self>, name: &PluginName) -> Result<(), LockError> {
+        let known = self.entries().remove(name).is_some();
+        if known { self.save().await } else { Ok(()) }
+    }
+
+    async fn save(self: &Arc<Self>) -> Result<(), LockError> {
+        let lock = self.clone();
+        let write = move || {
+            let Some(path) = &lock.path else { return Ok(()) };
+            let _one = lock.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            let entries = lock.entries().clone();
+            file::write(path, &entries)
+        };
+        match tokio::task::spawn_blocking(write).await {
+            Ok(written) => written,
+            // Blocking work is only cut off when the program ends.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
