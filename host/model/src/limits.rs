@@ -111,6 +111,12 @@ pub const PLUGIN_MEMORY_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
 pub const PLUGIN_QUEUE_DEFAULT: usize = 64;
 /// Deadline of a plugin's calls where its manifest names none.
 pub const PLUGIN_DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
+/// Files of one plugin that is installed.
+pub const PACKAGE_FILES_MAX: usize = 1000;
+/// Bytes of all files of one plugin that is installed, unpacked; they are held in memory while it is looked at.
+pub const PACKAGE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Longest path below a plugin's folder.
+pub const PACKAGE_PATH_BYTES_MAX: usize = 256;
 /// Time a reload waits for the call inside the old generation.
 pub const RELOAD_DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Quiet time of a plugin's files before it is reloaded.
@@ -123,6 +129,8 @@ pub const CALL_CHAIN_MAX: usize = 16;
 pub const STORAGE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one storage key.
 pub const STORAGE_KEY_BYTES_MAX: usize = 1024;
+/// Longest time that a reader of a plugin's log is kept waiting for a line; then it gets none, and asks again.
+pub const PLUGIN_LOG_WAIT_MAX: Duration = Duration::from_secs(20);
 /// Log lines kept per plugin.
 pub const PLUGIN_LOG_LINES_MAX: usize = 1000;
 /// Message and fields of one log line of a plugin; the rest is cut.

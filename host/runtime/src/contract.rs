@@ -67,6 +67,11 @@ pub fn served() -> String {
     text
 }
 
+/// The version that a plugin is built against today.
+pub fn open() -> &'static Version {
+    &SERVED[0].version
+}
+
 /// Whether a plugin that was built against this range can run here.
 pub fn accepts(range: &VersionReq) -> bool {
     SERVED.iter().any(|served| range.matches(&served.version))

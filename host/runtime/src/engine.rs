@@ -83,6 +83,11 @@ impl Drop for Engine {
     }
 }
 
+/// An engine for looking at components without running them: what links here links with the host's own.
+pub fn for_checks() -> Result<wasmtime::Engine, EngineError> {
+    wasmtime::Engine::new(&config()).map_err(EngineError::Configure)
+}
+
 /// Every engine of the program is made here, so that compiled code is always of one kind.
 fn config() -> Config {
     let mut config = Config::new();

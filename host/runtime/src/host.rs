@@ -98,7 +98,7 @@ pub fn split_id(id: &str) -> (&str, Version) {
 }
 
 /// Cargo's caret rule: the same left-most non-zero part, and not older.
-fn compatible(wanted: &Version, offered: &Version) -> bool {
+pub fn compatible(wanted: &Version, offered: &Version) -> bool {
     let track = |v: &Version| {
         if v.major > 0 {
             (v.major, 0, 0)

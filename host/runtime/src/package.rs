@@ -14,8 +14,9 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
+    check::Imports,
     contract,
-    engine::EngineError,
+    engine::{self, EngineError},
     host::{Bundle, Host},
     instance::Guest,
     link,
@@ -97,6 +98,10 @@ pub struct Package {
     pub services: Vec<Arc<Interface>>,
     /// Imported interfaces of other plugins.
     pub needs: Vec<Interface>,
+    /// Ids of the interfaces that the host calls of itself.
+    pub hooks: Vec<Arc<str>>,
+    /// Everything that is imported, for people.
+    pub imports: Imports,
     pub wasm_bytes: usize,
     /// Keeps state in memory and hands it over.
     pub stateful: bool,
@@ -179,15 +184,14 @@ impl Package {
         let manifest = Manifest::parse(&files.manifest)?;
         let path = manifest.component.clone();
         let interfaces = interfaces_of_component(&files.wasm).map_err(|source| LoadError::Decode { path, source })?;
+        let imports = Imports::of(&interfaces.imports);
         let needs = needs(interfaces.imports)?;
-        let (hooks, services): (Vec<_>, Vec<_>) =
-            interfaces.exports.into_iter().partition(|interface| contract::is_own(&interface.id));
-        hooks.iter().try_for_each(|hook| contract::check("exports", hook))?;
-        let services = services.into_iter().filter(|interface| !interface.id.starts_with("wasi:"));
-        let documented = document(services.collect(), &files.wit, &manifest);
+        let (hooks, services): (Vec<_>, Vec<_>) = interfaces.exports.into_iter().partition(is_hook);
+        check_hooks(&hooks)?;
+        let documented = document(services, &files.wit, &manifest);
         routes::check(&manifest.routes, &documented)?;
         let component = host.parts.engine.compile(&files.wasm).map_err(LoadError::Compile)?;
-        let mut linker = linker(host)?;
+        let mut linker = linker(host.parts.engine.wasm())?;
         for interface in &needs {
             link::define(&mut linker, interface)?;
         }
@@ -198,6 +202,8 @@ impl Package {
             digest: files.digest(),
             services: documented.into_iter().map(Arc::new).collect(),
             needs,
+            hooks: hooks.iter().map(|hook| hook.id.clone()).collect(),
+            imports,
             wasm_bytes: files.wasm.len(),
             stateful: has("state"),
             subscriber: has("subscriber"),
@@ -231,20 +237,42 @@ fn needs(imports: Vec<Interface>) -> Result<Vec<Interface>, LoadError> {
     Ok(needs)
 }
 
-fn linker(host: &Host) -> Result<Linker<Guest>, LoadError> {
+fn linker(engine: &wasmtime::Engine) -> Result<Linker<Guest>, LoadError> {
     let fail = |interface: &str| {
         let interface = interface.to_owned();
         move |cause| LoadError::Link { interface, cause }
     };
-    let mut linker = Linker::new(host.parts.engine.wasm());
+    let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fail("wasi"))?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(fail("wasi:http"))?;
     contract::add_to_linker(&mut linker).map_err(fail("midplane:host"))?;
     Ok(linker)
 }
 
+/// Whether a component with these imports can be linked here, whatever plugins are there. Compiles: seconds of work.
+pub fn links(wasm: &[u8], imports: Vec<Interface>, hooks: &[Interface]) -> Result<(), LoadError> {
+    let needs = needs(imports)?;
+    check_hooks(hooks)?;
+    let engine = engine::for_checks().map_err(LoadError::Compile)?;
+    let component = Component::new(&engine, wasm).map_err(|error| LoadError::Compile(EngineError::Compile(error)))?;
+    let mut linker = linker(&engine)?;
+    for interface in &needs {
+        link::define(&mut linker, interface)?;
+    }
+    linker.instantiate_pre(&component).map(drop).map_err(LoadError::Instantiate)
+}
+
+/// Whether the host calls an exported interface of itself, rather than serving it to others.
+pub fn is_hook(interface: &Interface) -> bool {
+    contract::is_own(&interface.id) || interface.id.starts_with("wasi:")
+}
+
+fn check_hooks(hooks: &[Interface]) -> Result<(), LoadError> {
+    hooks.iter().filter(|hook| contract::is_own(&hook.id)).try_for_each(|hook| contract::check("exports", hook))
+}
+
 /// Takes names of types and docs from the WIT beside the component, where it describes the same functions.
-fn document(mut services: Vec<Interface>, wit: &[(String, String)], manifest: &Manifest) -> Vec<Interface> {
+pub fn document(mut services: Vec<Interface>, wit: &[(String, String)], manifest: &Manifest) -> Vec<Interface> {
     if wit.is_empty() {
         return services;
     }

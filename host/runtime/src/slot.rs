@@ -2,22 +2,21 @@
 //! will after a reload, takes them out in order. That is why a reload loses and reorders nothing.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use midplane_model::{
-    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, limits::PLUGIN_LOG_LINES_MAX,
-    schema::Function,
-};
+use midplane_model::{BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, schema::Function};
 use midplane_router::{Method, Service};
+use semver::Version;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     bindings::Event,
     http::InFlight,
+    lock::GrantSet,
+    log_book::LogBook,
     log_line::LogLine,
     metrics::{Metrics, Pending},
     shapes::Values,
@@ -86,6 +85,20 @@ pub struct Status {
     pub deadline: Duration,
 }
 
+/// Files that are newer than what runs, and why they do not.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Newer {
+    pub reason: String,
+    /// What the manifest and the files say, where they were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Grants that wait for approval.
+    #[serde(skip_serializing_if = "GrantSet::is_empty")]
+    pub added: GrantSet,
+}
+
 pub struct Slot {
     pub name: PluginName,
     /// Requests for its pages that are being answered.
@@ -93,7 +106,9 @@ pub struct Slot {
     pub metrics: Metrics,
     mailbox: mpsc::Sender<Message>,
     status: Mutex<Status>,
-    logs: Mutex<VecDeque<LogLine>>,
+    pub logs: LogBook,
+    /// The newest files, where they are not what runs.
+    newer: Mutex<Option<Newer>>,
 }
 
 impl Slot {
@@ -106,7 +121,8 @@ impl Slot {
             metrics: Metrics::default(),
             mailbox,
             status: Mutex::new(status),
-            logs: Mutex::default(),
+            logs: LogBook::default(),
+            newer: Mutex::default(),
         };
         (Arc::new(slot), receiver)
     }
@@ -124,6 +140,14 @@ impl Slot {
             self.metrics.pauses.forget();
         }
         before
+    }
+
+    pub fn newer(&self) -> Option<Newer> {
+        self.newer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_newer(&self, newer: Option<Newer>) {
+        *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = newer;
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {
@@ -147,17 +171,7 @@ impl Slot {
     pub fn log_line(&self, line: LogLine) {
         let fields = serde_json::to_string(&line.fields).unwrap_or_default();
         tracing::debug!(target: "midplane::plugin", plugin = %self.name, level = line.level, fields, message = line.message);
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if logs.len() >= PLUGIN_LOG_LINES_MAX {
-            logs.pop_front();
-        }
-        logs.push_back(line);
-    }
-
-    /// The newest log lines, oldest first.
-    pub fn logs(&self, limit: usize) -> Vec<LogLine> {
-        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.iter().skip(logs.len().saturating_sub(limit)).cloned().collect()
+        self.logs.push(line);
     }
 
     /// The context of what the plugin does on its own (events, timers, start).

@@ -3,6 +3,7 @@
 //! A reload makes the new generation beside the old one and swaps in one step; until then every failure leads back to an
 //! untouched old generation. See `reload` for the order of the steps.
 
+mod ask;
 mod generation;
 mod plugin;
 mod reload;
@@ -18,13 +19,14 @@ use std::{
 
 use midplane_broker::Publish;
 use midplane_capabilities::{files::Root, terminals::TerminalEvent};
-use midplane_model::{Fault, Origin, PluginName, Topic};
+use midplane_model::{ErrorCode, Fault, Origin, PluginName, Topic};
 use serde_json::{Value, json};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
     time::Instant,
 };
+use tokio_util::task::TaskTracker;
 
 use crate::{
     actor::Died,
@@ -32,13 +34,17 @@ use crate::{
     host::{Bundle, Host},
     imports::news,
     inbox,
+    install::{self, InstallReport, Installer, Wish},
     lock::Lock,
-    log_line::LogLine,
+    log_book::{LogQuery, Numbered},
+    manifest::Manifest,
     metrics,
     package::LoadError,
     slot::State,
 };
+pub use ask::Ask;
 use plugin::Plugin;
+use trust::newer;
 
 /// Commands that wait for the supervisor; then whoever asks waits.
 const COMMANDS_MAX: usize = 64;
@@ -71,6 +77,9 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub builtin: bool,
+    /// Why the newest files of this plugin are not what runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newer: Option<String>,
 }
 
 enum Command {
@@ -83,9 +92,9 @@ enum Command {
         on: bool,
         done: oneshot::Sender<Result<Summary, Fault>>,
     },
-    Approve {
-        name: PluginName,
-        sha256: Option<String>,
+    /// Load what is in a folder now.
+    Load {
+        folder: String,
         done: oneshot::Sender<Result<Summary, Fault>>,
     },
     /// Plugin folders whose files changed and have been quiet since.
@@ -105,8 +114,12 @@ type Table = Arc<RwLock<BTreeMap<PluginName, Arc<plugin::Shown>>>>;
 pub struct Plugins {
     /// What pages are served with.
     pub(crate) host: Arc<Host>,
-    commands: mpsc::Sender<Command>,
-    table: Table,
+    ask: Ask,
+    lock: Arc<Lock>,
+    /// None without a plugin folder.
+    installer: Option<Arc<Installer>>,
+    /// Installations under way.
+    tasks: TaskTracker,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -118,6 +131,20 @@ impl Plugins {
     pub async fn start(host: Arc<Host>, config: PluginsConfig) -> Result<Self, Fault> {
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let table = Table::default();
+        if let Some(folder) = &config.folder {
+            let (folder, lock) = (folder.clone(), config.lock.clone());
+            let recovered = tokio::task::spawn_blocking(move || install::recover(&folder, &lock)).await;
+            if let Ok(Err(error)) = recovered {
+                tracing::warn!(%error, "what an installation left cannot be cleared");
+            }
+        }
+        let builtin = config.bundles.iter().filter_map(|bundle| Some(Manifest::parse(bundle.manifest).ok()?.name));
+        let ask = Ask { commands: commands.clone(), table: table.clone(), builtin: Arc::new(builtin.collect()) };
+        let installer = config.folder.clone().map(|folder| {
+            let (host, lock, supervisor) = (host.clone(), config.lock.clone(), ask.clone());
+            Arc::new(Installer { host, folder, lock, supervisor, turn: Semaphore::new(1) })
+        });
+        let lock = config.lock.clone();
         let (folder, watch) = sources::open(config.folder, commands.clone()).await?;
         let mut supervisor = Supervisor {
             host: host.clone(),
@@ -136,13 +163,13 @@ impl Plugins {
                 watch.close().await;
             }
         });
-        Ok(Self { host, commands, table, task: Mutex::new(Some(task)) })
+        Ok(Self { host, ask, lock, installer, tasks: TaskTracker::new(), task: Mutex::new(Some(task)) })
     }
 
     /// All plugins by name.
     #[must_use]
     pub fn list(&self) -> Vec<Summary> {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self.ask.table.read().unwrap_or_else(PoisonError::into_inner);
         table.values().map(|shown| shown.summary()).collect()
     }
 
@@ -151,24 +178,29 @@ impl Plugins {
     /// # Errors
     /// `not_found`.
     pub fn get(&self, name: &PluginName) -> Result<Value, Fault> {
-        Ok(self.find(name)?.describe())
+        let mut plugin = self.find(name)?.describe();
+        if let Some(pin) = self.lock.entry(name).and_then(|entry| entry.pin) {
+            plugin["approved"] = json!(pin.grants);
+        }
+        Ok(plugin)
     }
 
     /// The figures of all plugins as Prometheus text, in families of their own (`midplane_plugin_…`).
     #[must_use]
     pub fn metrics(&self) -> String {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self.ask.table.read().unwrap_or_else(PoisonError::into_inner);
         let slots: Vec<_> = table.values().map(|shown| shown.slot.clone()).collect();
         drop(table);
         metrics::render(&slots)
     }
 
-    /// The newest log lines, oldest first.
+    /// Log lines, oldest first; where there are none, waits for the next one, at most `wait`.
     ///
     /// # Errors
     /// `not_found`.
-    pub fn logs(&self, name: &PluginName, limit: usize) -> Result<Vec<LogLine>, Fault> {
-        Ok(self.find(name)?.slot.logs(limit))
+    pub async fn logs(&self, name: &PluginName, query: &LogQuery, wait: Duration) -> Result<Vec<Numbered>, Fault> {
+        let slot = self.find(name)?.slot.clone();
+        Ok(slot.logs.read_or_wait(query, wait).await)
     }
 
     /// Loads the plugin's files again and answers when the new generation serves.
@@ -176,15 +208,17 @@ impl Plugins {
     /// # Errors
     /// `not_found`, or `plugin_failed` with the reason; the old generation then goes on.
     pub async fn reload(&self, name: &PluginName) -> Result<Summary, Fault> {
-        self.ask(|done| Command::Reload { name: name.clone(), done }).await
+        self.ask.send(|done| Command::Reload { name: name.clone(), done }).await
     }
 
-    /// Starts a plugin that was disabled, or stops and disables it.
+    /// Starts a plugin that was disabled, or stops and disables it; kept over a restart.
     ///
     /// # Errors
     /// `not_found`, or `plugin_failed` with the reason.
     pub async fn enable(&self, name: &PluginName, on: bool) -> Result<Summary, Fault> {
-        self.ask(|done| Command::Enable { name: name.clone(), on, done }).await
+        self.find(name)?;
+        self.lock.change(name, |entry| entry.enabled = on).await.map_err(|error| install::not_locked(&error))?;
+        self.ask.send(|done| Command::Enable { name: name.clone(), on, done }).await
     }
 
     /// Allows what the newest package of a plugin asks for, and loads it. With `sha256`, only if it is still that package.
@@ -192,32 +226,57 @@ impl Plugins {
     /// # Errors
     /// `not_found`; `conflict` when it is another package by now or the host is locked; `plugin_failed` with the reason.
     pub async fn approve(&self, name: &PluginName, sha256: Option<String>) -> Result<Summary, Fault> {
-        self.ask(|done| Command::Approve { name: name.clone(), sha256, done }).await
+        let (installer, name) = (self.installer()?, name.clone());
+        self.to_the_end(async move { installer.approve(&name, sha256.as_deref()).await }).await
+    }
+
+    /// Installs or upgrades a plugin, or says what it asks for.
+    ///
+    /// # Errors
+    /// What is wrong with the source; `conflict`; `plugin_failed` when the package does not run: then everything is as before.
+    pub async fn install(&self, wish: Wish) -> Result<InstallReport, Fault> {
+        let installer = self.installer()?;
+        self.to_the_end(async move { installer.install(wish).await }).await
+    }
+
+    /// Removes a plugin; with `purge` also what it stored.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` for one that is built in.
+    pub async fn remove(&self, name: &PluginName, purge: bool) -> Result<(), Fault> {
+        let (installer, name) = (self.installer()?, name.clone());
+        self.to_the_end(async move { installer.remove(&name, purge).await }).await
     }
 
     /// Stops every plugin in turn, ends what visitors are still being told, and joins the supervisor.
     pub async fn close(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
-            _ = self.commands.send(Command::Stop).await;
+            _ = self.ask.commands.send(Command::Stop).await;
             _ = task.await;
             self.host.visits.close();
             self.host.visits.wait().await;
         }
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     pub(crate) fn find(&self, name: &PluginName) -> Result<Arc<plugin::Shown>, Fault> {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self.ask.table.read().unwrap_or_else(PoisonError::into_inner);
         table.get(name).cloned().ok_or_else(|| no_plugin(name))
     }
 
-    async fn ask(
+    fn installer(&self) -> Result<Arc<Installer>, Fault> {
+        let none = || Fault::new(ErrorCode::NotSupported, "this host has no plugin folder");
+        self.installer.clone().ok_or_else(none)
+    }
+
+    /// Work that must not stop halfway because whoever asked for it has gone.
+    async fn to_the_end<T: Send + 'static>(
         &self,
-        command: impl FnOnce(oneshot::Sender<Result<Summary, Fault>>) -> Command,
-    ) -> Result<Summary, Fault> {
-        let (done, answer) = oneshot::channel();
-        self.commands.send(command(done)).await.map_err(|_| Fault::internal())?;
-        answer.await.map_err(|_| Fault::internal())?
+        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.tasks.spawn(work).await.map_err(|_| Fault::internal())?
     }
 }
 
@@ -247,6 +306,13 @@ struct Supervisor {
     table: Table,
     /// For the tasks of instances; weak, so that the supervisor ends when the handle is gone.
     commands: mpsc::WeakSender<Command>,
+}
+
+impl Summary {
+    /// The reason, for a sentence.
+    pub fn why(&self) -> String {
+        self.reason.clone().unwrap_or_else(|| format!("it is {}", self.state))
+    }
 }
 
 impl Supervisor {
@@ -280,8 +346,8 @@ impl Supervisor {
                     let answer = self.enable(&name, on).await;
                     _ = done.send(answer);
                 }
-                Some(Command::Approve { name, sha256, done }) => {
-                    let answer = self.approve(&name, sha256.as_deref()).await;
+                Some(Command::Load { folder, done }) => {
+                    let answer = self.load_folder(&folder).await;
                     _ = done.send(answer);
                 }
                 Some(Command::Changed(folders)) => {
@@ -329,6 +395,9 @@ impl Supervisor {
         tracing::warn!(what, plugin = name.map(PluginName::as_str), reason, "plugin not loaded");
         if let Some(plugin) = name.and_then(|name| self.plugins.get(name)) {
             plugin.slot.log("error", &format!("not loaded: {reason}"));
+            if plugin.slot.status().state != State::Starting {
+                plugin.slot.set_newer(Some(newer(error)));
+            }
         }
         if let LoadError::Unapproved(unapproved) = error {
             self.announce_unapproved(unapproved);

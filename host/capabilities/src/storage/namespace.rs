@@ -121,6 +121,20 @@ impl Namespace {
         self.write(Write::Apply(ops), bytes).await.map(|_| ())
     }
 
+    /// Removes everything, a page at a time. Keys that somebody writes meanwhile may stay.
+    ///
+    /// # Errors
+    /// As [`Namespace::set`].
+    pub async fn clear(&self) -> Result<(), StorageError> {
+        loop {
+            let keys = self.list("", None, STORAGE_KEYS_MAX).await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.batch(keys.into_iter().map(|key| Op::Delete { key }).collect()).await?;
+        }
+    }
+
     async fn write(&self, write: Write, bytes: usize) -> Result<bool, StorageError> {
         let answer = self.shared.queue.push(self.plugin.clone(), write, bytes).await?;
         // The writer answers everything it takes; an answer that never comes means that it panicked.

@@ -9,6 +9,7 @@ mod file;
 mod grants;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -30,6 +31,7 @@ pub struct Lock {
     /// Nothing is loaded but what is locked, and nothing is trusted anew.
     locked: bool,
     entries: Mutex<Entries>,
+    expected: Mutex<BTreeSet<(PluginName, String)>>,
     /// One writer at a time, so that an older state never replaces a newer one.
     writing: Mutex<()>,
 }
@@ -41,7 +43,7 @@ impl Lock {
     /// When the file is there and cannot be read, or is damaged. It is never replaced silently.
     pub fn open(path: Option<PathBuf>, locked: bool) -> Result<Arc<Self>, LockError> {
         let entries = path.as_deref().map_or_else(|| Ok(Entries::new()), file::read)?;
-        Ok(Arc::new(Self { path, locked, entries: Mutex::new(entries), writing: Mutex::new(()) }))
+        Ok(Arc::new(Self { path, locked, entries: Mutex::new(entries), ..Self::default() }))
     }
 
     #[must_use]
@@ -60,11 +62,33 @@ impl Lock {
         self.entries().get(name).is_none_or(|entry| entry.enabled)
     }
 
+    /// Whether exactly this package was trusted last.
+    #[must_use]
+    pub fn trusts(&self, name: &PluginName, sha256: &str) -> bool {
+        let entries = self.entries();
+        entries.get(name).and_then(|entry| entry.pin.as_ref()).is_some_and(|pin| pin.sha256 == sha256)
+    }
+
+    /// Admits a package until the answer is dropped: somebody has looked at it, and it is not known yet whether it runs.
+    #[must_use]
+    pub fn expect(self: &Arc<Self>, name: &PluginName, sha256: &str) -> Expected {
+        let package = (name.clone(), sha256.to_owned());
+        self.expected().insert(package.clone());
+        Expected { lock: self.clone(), package }
+    }
+
+    fn expected(&self) -> MutexGuard<'_, BTreeSet<(PluginName, String)>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a package may be loaded.
     ///
     /// # Errors
     /// Why it may not.
     pub fn admit(&self, name: &PluginName, candidate: &Candidate) -> Result<(), Refusal> {
+        if self.expected().contains(&(name.clone(), candidate.sha256.clone())) {
+            return Ok(());
+        }
         admission::admit(self.entries().get(name), candidate, self.locked)
     }
 
@@ -112,5 +136,17 @@ impl Lock {
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A package that is admitted as long as this lives.
+pub struct Expected {
+    lock: Arc<Lock>,
+    package: (PluginName, String),
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.lock.expected().remove(&self.package);
     }
 }

@@ -150,6 +150,7 @@ impl Supervisor {
             _ = running.control.send(Control::Serve(mailbox)).await;
         }
         plugin.running = Some(running);
+        plugin.slot.set_newer(None);
         self.remember(name).await;
         self.show(name);
         self.set_state(name, State::Running, None);
@@ -197,10 +198,6 @@ impl Supervisor {
     }
 
     pub(super) async fn enable(&mut self, name: &PluginName, on: bool) -> Result<Summary, Fault> {
-        if !self.plugins.contains_key(name) {
-            return Err(no_plugin(name));
-        }
-        self.remember_enabled(name, on).await?;
         let plugin = self.plugins.get_mut(name).ok_or_else(|| no_plugin(name))?;
         if !on {
             self.stop(name, Ending::Disabled, BY_REQUEST).await;

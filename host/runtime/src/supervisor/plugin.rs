@@ -76,22 +76,22 @@ impl Shown {
             description: self.package.manifest.description.clone(),
             reason: status.reason,
             builtin: matches!(self.source, Source::Bundle(_)),
+            newer: self.slot.newer().map(|newer| newer.reason),
         }
     }
 
     pub fn describe(&self) -> Value {
         let manifest = &self.package.manifest;
-        let grants = &manifest.grants;
-        let texts = |patterns: &[midplane_model::Pattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
         let services: Vec<Value> =
             self.package.services.iter().map(|interface| describe_interface(interface)).collect();
-        let needs: Vec<&str> = self.package.needs.iter().map(|interface| &*interface.id).collect();
         let mut json = json!(self.summary());
+        json["newer"] = json!(self.slot.newer());
         json["source"] = self.source.describe().into();
         json["sha256"] = self.package.digest.as_str().into();
         json["component_bytes"] = self.package.wasm_bytes.into();
         json["services"] = services.into();
-        json["imports"] = needs.into();
+        json["hooks"] = json!(self.package.hooks);
+        json["imports"] = json!(self.package.imports);
         json["pages"] = self.pages();
         json["dependencies"] = manifest
             .dependencies
@@ -99,11 +99,7 @@ impl Shown {
             .map(|(name, range)| (name.to_string(), Value::from(range.to_string())))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        json["grants"] = json!({
-            "methods": texts(&grants.methods), "publish": texts(&grants.publish), "subscribe": texts(&grants.subscribe),
-            "files": grants.files, "terminals": grants.terminals, "public_pages": grants.public_pages,
-            "same_origin": grants.same_origin,
-        });
+        json["grants"] = json!(manifest.grants);
         json["limits"] = json!({
             "memory_bytes": manifest.limits.memory_bytes, "deadline_ms": manifest.limits.deadline.as_millis() as u64,
             "queue": manifest.limits.queue, "max_concurrency": manifest.limits.max_concurrency,

@@ -37,6 +37,26 @@ impl Supervisor {
         }
     }
 
+    /// Loads what is in a folder, whatever was there before.
+    pub(super) async fn load_folder(&mut self, folder: &str) -> Result<Summary, Fault> {
+        let source = Source::Folder(folder.to_owned());
+        let loaded = match self.read(&source).await {
+            Ok(package) => {
+                let name = package.manifest.name.clone();
+                self.take(source, package).await.map(|()| name)
+            }
+            Err(error) => Err(error),
+        };
+        self.wake_waiting().await;
+        match loaded {
+            Ok(name) => self.summary(&name),
+            Err(error) => {
+                self.announce_failure(folder, None, &error);
+                Err(Fault::new(ErrorCode::PluginFailed, error.to_string()))
+            }
+        }
+    }
+
     /// Reads, checks and compiles off the async threads, and asks the lock.
     pub(super) async fn read(&self, source: &Source) -> Result<Arc<Package>, LoadError> {
         let package = self.build(source).await?;

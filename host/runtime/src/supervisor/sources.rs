@@ -85,13 +85,13 @@ impl Supervisor {
         self.wake_waiting().await;
     }
 
-    pub(super) async fn folders(&self) -> Vec<String> {
+    async fn folders(&self) -> Vec<String> {
         let Some(root) = &self.folder else { return Vec::new() };
         let listing = root.list(&RelativePath::root(), ListOptions::default()).await;
         let entries = listing.map(|listing| listing.entries).unwrap_or_default();
         entries
             .into_iter()
-            .filter(|entry| entry.kind == Kind::Directory)
+            .filter(|entry| entry.kind == Kind::Directory && !entry.path.as_str().starts_with('.'))
             .map(|entry| entry.path.as_str().to_owned())
             .collect()
     }
@@ -118,12 +118,16 @@ impl Supervisor {
             }
             _ => None,
         };
+        let slot = plugin.slot.clone();
         let unchanged = plugin.package.digest == package.digest && plugin.running.is_some();
         match (taken, &source) {
             (Some(other), Source::Folder(folder)) => {
                 Err(LoadError::NameTaken { name: name.to_string(), folder: folder.clone(), other })
             }
-            _ if unchanged => Ok(()),
+            _ if unchanged => {
+                slot.set_newer(None);
+                Ok(())
+            }
             _ => self.replace(&name, source.clone(), package).await,
         }
     }
@@ -138,6 +142,10 @@ impl Supervisor {
 
     /// A plugin folder appeared, changed or vanished.
     pub(super) async fn folder_changed(&mut self, folder: &str) {
+        if folder.starts_with('.') {
+            // Where packages are put together, and whatever else people hide.
+            return;
+        }
         let owner =
             self.plugins.iter().find(|(_, plugin)| plugin.source.is_folder(folder)).map(|(name, _)| name.clone());
         if !self.is_there(folder).await {
