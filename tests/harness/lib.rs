@@ -1,6 +1,7 @@
 //! What end-to-end tests and benchmarks stand on: the real program as a child process with a private home, real sockets,
 //! and components compiled from source by `cargo xtask test`.
 
+mod archive;
 mod browser;
 mod client;
 mod components;
@@ -10,6 +11,7 @@ mod host;
 mod http;
 mod load;
 
+pub use archive::{Entry, EntryType, pack, pack_folder};
 pub use browser::Browser;
 pub use client::{Client, Frame};
 pub use components::{copy_folder, example, first_party, guest, set_in_manifest};

@@ -22,6 +22,11 @@ fn ask_for(host: &Host, grants: &str) -> Result<()> {
     set_in_manifest(&host.plugins.join("counter"), "methods", grants)
 }
 
+/// Everything that the counter asks for after it grew.
+fn needed_in_all() -> Value {
+    json!({ "methods": ["files.read", "files.write"], "terminals": true })
+}
+
 fn is_running(event: &Value) -> bool {
     event["topic"] == "plugin.state_changed" && event["payload"]["to"] == "running"
 }
@@ -35,6 +40,13 @@ async fn grants_that_grow_are_named_and_wait_for_approval_while_the_old_generati
     assert_eq!(needed["name"], "counter");
     assert_eq!(needed["added"], json!({ "methods": ["files.write"], "terminals": true }));
     assert_eq!(client.call("counter.increment", json!({})).await?, 2);
+    let info = client.call("plugin.get", json!({ "name": "counter" })).await?;
+    assert_eq!((&info["approved"], &info["newer"]["added"]), (&json!({ "methods": ["files.read"] }), &needed["added"]));
+    assert_eq!((&info["newer"]["version"], &info["newer"]["sha256"]), (&needed["version"], &needed["sha256"]));
+    assert!(
+        info["newer"]["reason"].as_str().is_some_and(|reason| reason.contains("methods: files.write, terminals")),
+        "{info}"
+    );
 
     let (code, error) = client.fault("plugin.approve", json!({ "name": "counter", "sha256": "0" })).await?;
     assert_eq!(code, "conflict", "{error}");
@@ -43,6 +55,7 @@ async fn grants_that_grow_are_named_and_wait_for_approval_while_the_old_generati
     assert_eq!(client.call("counter.increment", json!({})).await?, 3, "the state went over");
     let info = client.call("plugin.get", json!({ "name": "counter" })).await?;
     assert_eq!(info["grants"]["methods"], json!(["files.read", "files.write"]));
+    assert_eq!((&info["approved"], &info["newer"]), (&needed_in_all(), &Value::Null));
 
     // Approved is approved, also after a restart.
     let host = host.kill_and_restart().await?;

@@ -2,6 +2,7 @@
 
 mod approve;
 mod bad_input;
+mod check;
 mod cli;
 mod context;
 mod contract;
@@ -9,10 +10,11 @@ mod durable;
 mod events;
 mod fanout;
 mod files;
+mod install;
 mod languages;
 mod load;
-mod metrics;
 mod lock;
+mod metrics;
 mod misbehaving;
 mod neighbours;
 mod pages;

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    client, serve,
+    client,
+    plugin_commands::{self, PluginCommand},
+    serve,
     token_commands::{self, TokenCommand},
 };
 
@@ -29,7 +31,7 @@ enum Command {
     Events(EventsArguments),
     /// What the running host is and does.
     Status(Target),
-    /// Plugins of the running host.
+    /// Plugins of the running host, and `check` of one that does not run.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Tokens of the running host: who may come in.
@@ -122,30 +124,6 @@ struct EventsArguments {
     target: Target,
 }
 
-#[derive(Subcommand)]
-enum PluginCommand {
-    /// All plugins with their state.
-    List(Target),
-    /// Everything about one plugin.
-    Info {
-        name: String,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Load the plugin's files again now.
-    Reload {
-        name: String,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// The newest log lines.
-    Logs {
-        name: String,
-        #[command(flatten)]
-        target: Target,
-    },
-}
-
 /// Runs the command and gives the exit code of the contract, section 11.
 pub fn run(arguments: Arguments) -> ExitCode {
     if let Err(error) = start_log(&arguments.log) {
@@ -160,12 +138,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }
         Command::Status(target) => client::call(&target, "system.status", None),
         Command::Token(command) => token_commands::run(command),
-        Command::Plugin(command) => match command {
-            PluginCommand::List(target) => client::call(&target, "plugin.list", None),
-            PluginCommand::Info { name, target } => client::call_named(&target, "plugin.get", &name),
-            PluginCommand::Reload { name, target } => client::call_named(&target, "plugin.reload", &name),
-            PluginCommand::Logs { name, target } => client::call_named(&target, "plugin.logs", &name),
-        },
+        Command::Plugin(command) => plugin_commands::run(command),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_tungstenite::{
 use crate::{cli::Target, data};
 
 /// Ends of a command, as the contract's section 11 numbers them.
-mod exit {
+pub mod exit {
     pub const FAILURE: u8 = 1;
     pub const USAGE: u8 = 2;
     pub const UNAUTHENTICATED: u8 = 3;
@@ -24,12 +24,14 @@ mod exit {
 }
 
 /// Why a command did not succeed.
-enum Failure {
+pub enum Failure {
     /// The host's own error object.
     Answer(Value),
     Unreachable(anyhow::Error),
     Unauthenticated(String),
     Usage(String),
+    /// Whoever was asked said no.
+    Declined(String),
     Timeout,
 }
 
@@ -45,17 +47,59 @@ pub fn call(target: &Target, method: &str, params: Option<&str>) -> ExitCode {
         Ok(params) => params,
         Err(error) => return fail(&Failure::Usage(format!("the parameters are no JSON: {error}"))),
     };
-    finish(target, call_and_print(target, method, params))
-}
-
-/// Calls a method with the one parameter `name`.
-pub fn call_named(target: &Target, method: &str, name: &str) -> ExitCode {
-    call_with(target, method, json!({ "name": name }))
+    show(target, method, params, pretty)
 }
 
 /// Calls a method and prints the result.
 pub fn call_with(target: &Target, method: &str, params: Value) -> ExitCode {
-    finish(target, call_and_print(target, method, Some(params)))
+    show(target, method, Some(params), pretty)
+}
+
+/// Calls a method and prints the result, for people as `text` makes it.
+pub fn show(target: &Target, method: &str, params: Option<Value>, text: impl Fn(&Value) -> String) -> ExitCode {
+    finish(target, async {
+        // The time for connecting counts, too.
+        let work = async {
+            let mut connection = Connection::open(target).await?;
+            connection.call(method, params, timeout_ms(target)).await
+        };
+        let result = in_time(target, work).await?;
+        print(target, &result, text);
+        Ok(())
+    })
+}
+
+/// Calls a method on an open connection, within the time that the command has for an answer.
+pub async fn call_within(
+    target: &Target,
+    connection: &mut Connection,
+    method: &str,
+    params: Value,
+) -> Result<Value, Failure> {
+    in_time(target, connection.call(method, Some(params), timeout_ms(target))).await
+}
+
+fn timeout_ms(target: &Target) -> u64 {
+    u64::try_from(target.timeout().as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn in_time<T>(target: &Target, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // A little longer than the host waits, so that its own answer about the time arrives.
+    let limit = target.timeout() + Duration::from_secs(1);
+    tokio::time::timeout(limit, work).await.map_err(|_| Failure::Timeout)?
+}
+
+/// Prints a result: one line of JSON, or what `text` makes of it.
+pub fn print(target: &Target, result: &Value, text: impl Fn(&Value) -> String) {
+    if target.json {
+        print_line(result);
+    } else {
+        print_text(&text(result));
+    }
+}
+
+fn pretty(result: &Value) -> String {
+    format!("{result:#}")
 }
 
 /// Prints events, one a line, until `count` or the end of the connection.
@@ -63,7 +107,8 @@ pub fn events(target: &Target, patterns: &[String], from_earliest: bool, count: 
     finish(target, print_events(target, patterns, from_earliest, count))
 }
 
-fn finish(target: &Target, work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+/// Runs a command to its end and gives its exit code.
+pub fn finish(target: &Target, work: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::Unreachable(error.into())),
@@ -96,27 +141,11 @@ fn fail(failure: &Failure) -> ExitCode {
         Failure::Unreachable(error) => (exit::UNAVAILABLE, format!("{error:#}")),
         Failure::Unauthenticated(why) => (exit::UNAUTHENTICATED, why.clone()),
         Failure::Usage(why) => (exit::USAGE, why.clone()),
+        Failure::Declined(why) => (exit::FAILURE, why.clone()),
         Failure::Timeout => (exit::TIMEOUT, "no answer in time".to_owned()),
     };
     eprintln!("midplane: {text}");
     ExitCode::from(code)
-}
-
-async fn call_and_print(target: &Target, method: &str, params: Option<Value>) -> Result<(), Failure> {
-    let work = async {
-        let mut connection = Connection::open(target).await?;
-        let timeout_ms = u64::try_from(target.timeout().as_millis()).unwrap_or(u64::MAX);
-        connection.call(method, params, timeout_ms).await
-    };
-    // A little longer than the host waits, so that its own answer about the time arrives.
-    let limit = target.timeout() + Duration::from_secs(1);
-    let result = tokio::time::timeout(limit, work).await.map_err(|_| Failure::Timeout)??;
-    if target.json {
-        print_line(&result);
-    } else {
-        print_text(&format!("{result:#}"));
-    }
-    Ok(())
 }
 
 async fn print_events(
@@ -150,15 +179,16 @@ fn print_line(value: &Value) {
     print_text(&value.to_string());
 }
 
-fn print_text(text: &str) {
+pub fn print_text(text: &str) {
     // A closed pipe (`| head`) is how a reader says that it has enough.
     _ = writeln!(std::io::stdout(), "{text}");
 }
 
-struct Connection(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
+/// A connection to the host.
+pub struct Connection(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
 
 impl Connection {
-    async fn open(target: &Target) -> Result<Self, Failure> {
+    pub async fn open(target: &Target) -> Result<Self, Failure> {
         let (url, token) = locate(target)?;
         let address = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
         let mut request = address.into_client_request().with_context(|| format!("{url:?} is no address"))?;
@@ -178,7 +208,7 @@ impl Connection {
         }
     }
 
-    async fn call(&mut self, method: &str, params: Option<Value>, timeout_ms: u64) -> Result<Value, Failure> {
+    pub async fn call(&mut self, method: &str, params: Option<Value>, timeout_ms: u64) -> Result<Value, Failure> {
         let mut request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "meta": { "timeout_ms": timeout_ms } });
         if let Some(params) = params {
             request["params"] = params;
