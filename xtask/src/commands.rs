@@ -51,7 +51,9 @@ pub fn build(repo: &Repo) -> Result<()> {
 pub fn bench(repo: &Repo, arguments: &[&str]) -> Result<()> {
     guests(repo)?;
     build(repo)?;
-    shown(host_cargo(repo).args(["bench", "--package", "midplane-runtime", "--bench", "calls"]))?;
+    for (package, bench) in [("midplane-broker", "publish"), ("midplane-runtime", "calls")] {
+        shown(host_cargo(repo).args(["bench", "--package", package, "--bench", bench]))?;
+    }
     let mut bench = host_cargo(repo);
     bench.args(["run", "--release", "--package", "midplane-tests", "--bin", "bench", "--"]).args(arguments);
     shown(&mut bench)
