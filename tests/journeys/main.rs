@@ -11,6 +11,7 @@ mod events;
 mod fanout;
 mod files;
 mod install;
+mod grants;
 mod languages;
 mod load;
 mod lock;

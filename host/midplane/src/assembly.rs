@@ -1,6 +1,6 @@
 //! The host, put together in one function, from the ground up; and taken apart in the reverse order.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, env, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use midplane_broker::{Broker, StreamDefinition};
@@ -42,7 +42,12 @@ pub async fn assemble(
     let engine = Arc::new(Engine::new(&data.code_cache())?);
     let files = Root::open(&directory).with_context(|| format!("{} cannot be served", directory.display()))?;
     let watcher = Arc::new(Watcher::start(&files, Exclusions::default()).await?);
-    let (terminals, terminal_events) = terminals(directory);
+    // What a login shell would have, less what is the host's own.
+    let environment: BTreeMap<String, String> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !name.starts_with("MIDPLANE_"))
+        .collect();
+    let (terminals, terminal_events) = terminals(directory, &environment);
     let streams = StreamDefinition::defaults();
     let broker = if durable_events { Broker::durable(&streams, &data.events()) } else { Broker::new(&streams) };
     let (router, broker) = (Arc::new(Router::default()), Arc::new(broker?));
@@ -54,6 +59,7 @@ pub async fn assemble(
         watcher: watcher.clone(),
         storage: storage.clone(),
         terminals: terminals.clone(),
+        environment,
     });
     let config = PluginsConfig {
         bundles: BUNDLES.to_vec(),
@@ -66,7 +72,7 @@ pub async fn assemble(
     Ok(Assembly { router, broker, plugins, storage, files, watcher, terminals })
 }
 
-fn terminals(root: PathBuf) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
+fn terminals(root: PathBuf, environment: &BTreeMap<String, String>) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
     let (events, receiver) = mpsc::channel(TERMINAL_EVENTS_MAX);
     let observer = move |event| {
         // When the plugins have ended, the terminals that end after them are nobody's news.
@@ -74,12 +80,10 @@ fn terminals(root: PathBuf) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
             tracing::warn!("news of a terminal was dropped: the plugins are too slow");
         }
     };
-    // What a login shell would have, less what is the host's own.
-    let environment = env::vars().filter(|(name, _)| !name.starts_with("MIDPLANE_"));
     let config = TerminalsConfig {
         root,
-        env: environment.collect(),
-        shell: env::var("SHELL").ok(),
+        env: environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        shell: environment.get("SHELL").cloned(),
         limits: TerminalLimits::default(),
         observer: Arc::new(observer),
     };

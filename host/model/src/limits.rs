@@ -137,6 +137,8 @@ pub const PLUGIN_LOG_LINES_MAX: usize = 1000;
 pub const PLUGIN_LOG_LINE_BYTES_MAX: usize = 8 * 1024;
 /// Fields of one log line of a plugin; the rest is left out.
 pub const PLUGIN_LOG_FIELDS_MAX: usize = 16;
+/// Log lines that a guest writes in a second; the rest is dropped and counted.
+pub const PLUGIN_LOG_LINES_PER_SECOND_MAX: u32 = 200;
 /// Bytes of writes that wait for the storage writer; further writers wait.
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Writes that share one durable commit.

@@ -63,6 +63,7 @@ async fn through_the_host(guests: &Path) -> Result<Duration> {
             limits: TerminalLimits::default(),
             observer: Arc::new(|_| {}),
         }),
+        environment: Default::default(),
     });
     let plugins = Plugins::start(host, PluginsConfig { folder: Some(plugins), ..PluginsConfig::default() }).await?;
     let principal = Arc::new(Principal::owner());

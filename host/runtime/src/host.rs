@@ -1,7 +1,7 @@
 //! What plugins share: the capabilities, the broker, the registry, and who offers which typed interface.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -33,6 +33,8 @@ pub struct HostParts {
     pub watcher: Arc<Watcher>,
     pub storage: Arc<Storage>,
     pub terminals: Terminals,
+    /// Variables of whoever started the host, less the host's own. A plugin sees those that it is granted.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Shared by all plugins.

@@ -23,12 +23,11 @@ use crate::{
     http::HttpHooks,
     inbox,
     inside::{self, Answer, Entry, Inside},
-    log_line::LogLine,
     metrics::Limiter,
-    output::Output,
     package::{LoadError, Package},
     shapes::{self, Shape},
     slot::Slot,
+    wasi,
 };
 
 /// Time for making an instance, which runs the guest's own initialisers.
@@ -48,7 +47,6 @@ pub struct Guest {
     pub serving: Option<GuestTaskId>,
     /// The request that this instance was made for, if it is not the actor's.
     pub visit: Option<CallContext>,
-    log_budget: LogBudget,
     limits: Limiter,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -76,12 +74,9 @@ impl Guest {
         package: &Arc<Package>,
         slot: &Arc<Slot>,
         inbox: mpsc::Sender<inbox::Command>,
+        wasi: WasiCtx,
         visit: Option<CallContext>,
     ) -> Store<Self> {
-        let wasi = WasiCtx::builder()
-            .stdout(Output { slot: slot.clone(), level: "info" })
-            .stderr(Output { slot: slot.clone(), level: "error" })
-            .build();
         let limits = StoreLimitsBuilder::new()
             .memory_size(package.manifest.limits.memory_bytes)
             .table_elements(TABLE_ELEMENTS_MAX)
@@ -97,7 +92,6 @@ impl Guest {
             inside: Inside::default(),
             serving: None,
             visit,
-            log_budget: LogBudget::default(),
             limits: Limiter::new(limits, slot.clone()),
             wasi,
             table: ResourceTable::new(),
@@ -146,7 +140,8 @@ impl Instance {
         slot: &Arc<Slot>,
         inbox: mpsc::Sender<inbox::Command>,
     ) -> Result<Self, LoadError> {
-        let mut store = Guest::store(host, package, slot, inbox, None);
+        let wasi = wasi::context(host, package, slot).await?;
+        let mut store = Guest::store(host, package, slot, inbox, wasi, None);
         let inside = store.data().inside.clone();
         let made = tokio::time::timeout(INSTANTIATE_MAX, package.pre.instantiate_async(&mut store)).await;
         let raw = made
@@ -249,44 +244,4 @@ fn look_up(store: &mut Store<Guest>, raw: &Raw, package: &Package) -> Result<Exp
         }
     }
     Ok(exports)
-}
-
-/// Log lines a second that a guest may write; the rest is counted.
-const LOG_LINES_PER_SECOND_MAX: u32 = 200;
-
-/// How much of this second's log budget is used.
-pub struct LogBudget {
-    second: Instant,
-    lines: u32,
-    dropped: u32,
-}
-
-impl Default for LogBudget {
-    fn default() -> Self {
-        Self { second: Instant::now(), lines: 0, dropped: 0 }
-    }
-}
-
-impl Guest {
-    pub fn log_within_budget(&mut self, level: &'static str, message: &str, fields: Vec<(String, String)>) {
-        let budget = &mut self.log_budget;
-        if budget.second.elapsed() >= Duration::from_secs(1) {
-            let dropped = std::mem::take(&mut budget.dropped);
-            *budget = LogBudget::default();
-            if dropped > 0 {
-                self.slot.log(
-                    "warn",
-                    &format!("{dropped} log lines were dropped: more than {LOG_LINES_PER_SECOND_MAX} a second"),
-                );
-            }
-        }
-        let budget = &mut self.log_budget;
-        budget.lines += 1;
-        if budget.lines > LOG_LINES_PER_SECOND_MAX {
-            budget.dropped += 1;
-            self.slot.metrics.log_lines_dropped.add(1);
-        } else {
-            self.slot.log_line(LogLine::new(level, message, fields));
-        }
-    }
 }

@@ -24,6 +24,7 @@ mod instance;
 mod link;
 mod lock;
 mod log_book;
+mod log_budget;
 mod log_line;
 mod manifest;
 mod metrics;
@@ -35,6 +36,7 @@ mod shapes;
 mod slot;
 mod supervisor;
 mod turn;
+mod wasi;
 
 pub use check::{Against, Change, Difference, Report, Weight, check};
 pub use engine::{Engine, EngineError};

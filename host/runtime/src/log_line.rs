@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use midplane_model::{
+    PluginName,
     event::rfc3339,
     limits::{PLUGIN_LOG_FIELDS_MAX, PLUGIN_LOG_LINE_BYTES_MAX},
 };
@@ -16,6 +17,9 @@ pub struct LogLine {
     /// What the line is about, by name.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub fields: Map<String, Value>,
+    /// Of the call or event in which it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl LogLine {
@@ -30,7 +34,38 @@ impl LogLine {
                 kept.insert(name, Value::String(value));
             }
         }
-        Self { time: rfc3339(SystemTime::now()), level, message: message[..cut].to_owned(), fields: kept }
+        Self {
+            time: rfc3339(SystemTime::now()),
+            level,
+            message: message[..cut].to_owned(),
+            fields: kept,
+            request_id: None,
+        }
+    }
+
+    /// The same line in the host's log, for whoever asked for `midplane::plugin` there.
+    pub fn trace(&self, plugin: &PluginName) {
+        let Self { message, fields, request_id, .. } = self;
+        macro_rules! at {
+            ($level:ident) => {
+                if tracing::enabled!(target: "midplane::plugin", tracing::Level::$level) {
+                    let fields = (!fields.is_empty()).then(|| serde_json::to_string(fields).unwrap_or_default());
+                    tracing::event!(target: "midplane::plugin", tracing::Level::$level, %plugin, request_id, fields, "{message}");
+                }
+            };
+        }
+        match self.level {
+            "error" => at!(ERROR),
+            "warn" => at!(WARN),
+            "info" => at!(INFO),
+            "debug" => at!(DEBUG),
+            _ => at!(TRACE),
+        }
+    }
+
+    #[must_use]
+    pub fn of_request(self, id: Option<&str>) -> Self {
+        Self { request_id: id.map(str::to_owned), ..self }
     }
 }
 

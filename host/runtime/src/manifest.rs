@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use midplane_capabilities::files::RelativePath;
 use midplane_model::{
     PageAccess, Pattern, PluginName, Scope,
     limits::{PLUGIN_DEADLINE_DEFAULT, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT},
@@ -59,13 +60,29 @@ pub struct Grants {
     pub public_pages: bool,
     /// Pages that share the host's origin.
     pub same_origin: bool,
+    /// Names of variables of the host's environment.
+    pub env: Vec<String>,
 }
 
+/// One path below the served directory with everything below it.
 #[derive(Debug, Clone, Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileGrant {
-    pub path: String,
+    #[serde(serialize_with = "path_as_text", deserialize_with = "path_of_text")]
+    pub path: RelativePath,
     pub access: Access,
+}
+
+fn path_as_text<S: serde::Serializer>(path: &RelativePath, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(path)
+}
+
+fn path_of_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RelativePath, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let path = RelativePath::parse(text.strip_suffix('/').unwrap_or(&text));
+    path.map_err(|error| {
+        serde::de::Error::custom(format!("{error}; paths of grants are relative to the served directory"))
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Deserialize, serde::Serialize)]
@@ -132,8 +149,7 @@ struct RawGrants {
     _processes: Vec<String>,
     #[serde(rename = "http")]
     _http: Vec<String>,
-    #[serde(rename = "env")]
-    _env: Vec<String>,
+    env: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -217,7 +233,15 @@ fn grants(raw: RawGrants, http: &HttpSettings) -> Result<Grants, ManifestError> 
         terminals: raw.terminals,
         public_pages: http.access == PageAccess::Public,
         same_origin: raw.same_origin,
+        env: environment(raw.env)?,
     })
+}
+
+fn environment(names: Vec<String>) -> Result<Vec<String>, ManifestError> {
+    match names.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        Some(name) => Err(wrong("grants.env", format!("{name:?} is no name of a variable"))),
+        None => Ok(names),
+    }
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
@@ -237,17 +261,13 @@ fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
 }
 
 impl Grants {
-    /// Whether a path (relative, normal) may be used in this way.
+    /// The widest grant that covers a path in this way: what the jail is narrowed to. None where there is none.
     #[must_use]
-    pub fn allows_file(&self, path: &str, access: Access) -> bool {
-        self.files.iter().any(|grant| {
-            let root = grant.path.trim_matches('/');
-            let inside = root.is_empty()
-                || root == "."
-                || path == root
-                || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
-            inside && (grant.access == Access::Write || access == Access::Read)
-        })
+    pub fn floor_of(&self, path: &RelativePath, access: Access) -> Option<&RelativePath> {
+        let covers = |grant: &&FileGrant| {
+            path.is_within(&grant.path) && (grant.access == Access::Write || access == Access::Read)
+        };
+        self.files.iter().filter(covers).map(|grant| &grant.path).min_by_key(|floor| floor.segments().count())
     }
 }
 
@@ -274,12 +294,34 @@ mod tests {
 
     #[test]
     fn file_grants_cover_a_folder_and_what_is_below_and_nothing_beside() {
-        let grants =
-            Grants { files: vec![FileGrant { path: "docs".into(), access: Access::Read }], ..Grants::default() };
-        assert!(grants.allows_file("docs", Access::Read));
-        assert!(grants.allows_file("docs/a", Access::Read));
-        assert!(!grants.allows_file("docs/a", Access::Write));
-        assert!(!grants.allows_file("docs2", Access::Read));
-        assert!(!grants.allows_file("", Access::Read));
+        let files = "[grants]\nfiles = [{ path = \"docs/\", access = \"read\" }, { path = \"docs/out\", access = \"write\" }]\n";
+        let grants = Manifest::parse(&format!("{GOOD}{files}")).unwrap().grants;
+        let floor = |path: &str, access| {
+            let path = RelativePath::parse(path).unwrap();
+            grants.floor_of(&path, access).map(|floor| floor.as_str().to_owned())
+        };
+        for (path, read, write) in [
+            ("docs", Some("docs"), None),
+            ("docs/a", Some("docs"), None),
+            ("docs/out/a", Some("docs"), Some("docs/out")),
+            ("docs/outer", Some("docs"), None),
+            ("docs2", None, None),
+            ("", None, None),
+        ] {
+            assert_eq!(floor(path, Access::Read).as_deref(), read, "{path}");
+            assert_eq!(floor(path, Access::Write).as_deref(), write, "{path}");
+        }
+    }
+
+    #[test]
+    fn grants_that_mean_nothing_are_refused_by_name() {
+        for (grants, needle) in [
+            ("files = [{ path = \"/etc\", access = \"read\" }]", "/etc"),
+            ("files = [{ path = \"../x\", access = \"read\" }]", "../x"),
+            ("env = [\"A=B\"]", "grants.env"),
+        ] {
+            let error = Manifest::parse(&format!("{GOOD}[grants]\n{grants}\n")).unwrap_err().to_string();
+            assert!(error.contains(needle), "{error}");
+        }
     }
 }

@@ -7,13 +7,11 @@ use std::{
     task::{Context, Poll},
 };
 
+use midplane_model::limits::PLUGIN_LOG_LINE_BYTES_MAX;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-use crate::slot::Slot;
-
-/// Longest line before it is broken.
-const LINE_BYTES_MAX: usize = 8192;
+use crate::{log_line::LogLine, slot::Slot};
 
 #[derive(Clone)]
 pub struct Output {
@@ -33,29 +31,46 @@ impl StdoutStream for Output {
     }
 }
 
+/// A line ends with a newline, when it is as long as a log line may be, or with the guest.
 struct Lines {
     output: Output,
     line: Vec<u8>,
 }
 
 impl Lines {
-    fn flush_line(&mut self) {
-        if !self.line.is_empty() {
-            self.output.slot.log(self.output.level, &String::from_utf8_lossy(&self.line));
-            self.line.clear();
+    fn end(&mut self, bytes: usize) {
+        let rest = self.line.split_off(bytes);
+        let line = std::mem::replace(&mut self.line, rest);
+        if !line.is_empty() {
+            let slot = &self.output.slot;
+            slot.journal
+                .write(&slot.name, LogLine::new(self.output.level, &String::from_utf8_lossy(&line), Vec::new()));
         }
+    }
+}
+
+/// Where to break a line that is too long: not inside a character.
+fn break_at(line: &[u8]) -> usize {
+    match std::str::from_utf8(line) {
+        // The last character is not complete yet.
+        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => error.valid_up_to(),
+        _ => line.len(),
     }
 }
 
 impl AsyncWrite for Lines {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         for byte in bytes {
-            if *byte == b'\n' || self.line.len() >= LINE_BYTES_MAX {
-                self.flush_line();
+            if *byte == b'\n' {
+                let whole = self.line.len();
+                self.end(whole);
+                continue;
             }
-            if *byte != b'\n' {
-                self.line.push(*byte);
+            if self.line.len() >= PLUGIN_LOG_LINE_BYTES_MAX {
+                let part = break_at(&self.line);
+                self.end(part);
             }
+            self.line.push(*byte);
         }
         Poll::Ready(Ok(bytes.len()))
     }
@@ -65,13 +80,15 @@ impl AsyncWrite for Lines {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.flush_line();
+        let whole = self.line.len();
+        self.end(whole);
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.flush_line();
+        let whole = self.line.len();
+        self.end(whole);
     }
 }

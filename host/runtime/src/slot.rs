@@ -3,10 +3,10 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use midplane_model::{BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, schema::Function};
+use midplane_model::{BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, limits::PLUGIN_LOG_LINES_PER_SECOND_MAX, schema::Function};
 use midplane_router::{Method, Service};
 use semver::Version;
 use serde_json::Value;
@@ -17,6 +17,7 @@ use crate::{
     http::InFlight,
     lock::GrantSet,
     log_book::LogBook,
+    log_budget::{Admission, LogBudget},
     log_line::LogLine,
     metrics::{Metrics, Pending},
     shapes::Values,
@@ -109,6 +110,7 @@ pub struct Slot {
     pub logs: LogBook,
     /// The newest files, where they are not what runs.
     newer: Mutex<Option<Newer>>,
+    log_budget: LogBudget,
 }
 
 impl Slot {
@@ -123,6 +125,7 @@ impl Slot {
             status: Mutex::new(status),
             logs: LogBook::default(),
             newer: Mutex::default(),
+            log_budget: LogBudget::default(),
         };
         (Arc::new(slot), receiver)
     }
@@ -164,13 +167,27 @@ impl Slot {
         self.mailbox.max_capacity() - self.mailbox.capacity()
     }
 
+    /// A line of the host in the plugin's log.
     pub fn log(&self, level: &'static str, message: &str) {
         self.log_line(LogLine::new(level, message, Vec::new()));
     }
 
-    pub fn log_line(&self, line: LogLine) {
-        let fields = serde_json::to_string(&line.fields).unwrap_or_default();
-        tracing::debug!(target: "midplane::plugin", plugin = %self.name, level = line.level, fields, message = line.message);
+    /// A line of the guest, as far as its budget goes.
+    pub fn guest_line(&self, line: LogLine) {
+        let Admission { kept, dropped_before } = self.log_budget.admit(Instant::now());
+        if dropped_before > 0 {
+            let max = PLUGIN_LOG_LINES_PER_SECOND_MAX;
+            self.log("warn", &format!("{dropped_before} log lines were dropped: more than {max} a second"));
+        }
+        if kept {
+            self.log_line(line);
+        } else {
+            self.metrics.log_lines_dropped.add(1);
+        }
+    }
+
+    fn log_line(&self, line: LogLine) {
+        line.trace(&self.name);
         self.logs.push(line);
     }
 

@@ -11,6 +11,7 @@ use crate::{
     convert,
     inside::{Answer, Entry, Inside},
     instance::{Export, Exports, Guest},
+    log_line::LogLine,
     shapes::Values,
     slot::Message,
 };
@@ -141,7 +142,8 @@ impl Turn<'_> {
             let slot = &access.get().slot;
             slot.metrics.events.add(1);
             if let Err(error) = result {
-                slot.log("warn", &format!("on-event {topic}: {}: {}", error.code, error.message));
+                let message = format!("on-event {topic}: {}: {}", error.code, error.message);
+                slot.guest_line(LogLine::new("warn", &message, Vec::new()));
             }
         });
     }

@@ -4,11 +4,15 @@
 //! during the resolution cannot trick it. Elsewhere, and for changes (which must know the real directory and name that
 //! they work on), [`walk`] goes component by component. Links that are absolute count as leaving the root,
 //! wherever they point: that is the rule of `RESOLVE_BENEATH`.
+//!
+//! A jail may be narrowed to one path, its **floor**: then nothing beside or above it is reached, whichever links lie below,
+//! and the floor itself is never a link that is followed.
 
 use std::{
     fs::File,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    sync::Arc,
 };
 
 use rustix::{
@@ -23,8 +27,11 @@ use super::{
 };
 
 /// The root directory, held open: renaming it or replacing its path does not change which tree is served.
+#[derive(Clone)]
 pub(crate) struct Jail {
-    root: OwnedFd,
+    root: Arc<OwnedFd>,
+    /// The root itself, or what the jail was narrowed to.
+    floor: RelativePath,
     /// Whether `openat2` works here. Asked once: seccomp filters answer EPERM, which later could mean anything.
     beneath: bool,
 }
@@ -34,7 +41,16 @@ impl Jail {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(root, flags, Mode::empty())?;
         let beneath = open_beneath(root.as_fd(), ".", OFlags::RDONLY | OFlags::DIRECTORY).is_ok();
-        Ok(Self { root, beneath })
+        Ok(Self { root: Arc::new(root), floor: RelativePath::root(), beneath })
+    }
+
+    /// The same tree, of which only `floor` and what is below it can be reached. `floor` need not exist.
+    pub fn within(&self, floor: RelativePath) -> Self {
+        Self { floor, ..self.clone() }
+    }
+
+    pub fn floor(&self) -> &RelativePath {
+        &self.floor
     }
 
     /// The same root without `openat2`, to try the fall-back on a kernel that does not need it.
@@ -46,16 +62,34 @@ impl Jail {
 
     /// Opens something that exists, following links inside the root; `EXDEV` for a path that leaves it.
     pub fn open_existing(&self, path: &RelativePath, flags: OFlags) -> Result<OwnedFd, Errno> {
-        if path.is_root() {
+        if path.is_root() && self.floor.is_root() {
             let flags = flags | OFlags::CLOEXEC;
-            return rustix::fs::openat(&self.root, ".", flags, Mode::empty());
+            return rustix::fs::openat(&*self.root, ".", flags, Mode::empty());
         }
-        if self.beneath {
-            return open_beneath(self.root.as_fd(), path.as_str(), flags);
+        if self.beneath
+            && let Some((floor, rest)) = self.step_to_floor(path)?
+        {
+            return open_beneath(floor.as_fd(), rest.as_str(), flags);
         }
         match self.place(path, Last::Follow)? {
             Some(place) => place.open(flags),
             None => self.open_existing(&RelativePath::root(), flags),
+        }
+    }
+
+    /// The directory that the kernel may not leave, and the way from there; none for the floor itself, which is opened by
+    /// name.
+    fn step_to_floor(&self, path: &RelativePath) -> Result<Option<(Arc<OwnedFd>, RelativePath)>, Errno> {
+        if self.floor.is_root() {
+            return Ok(Some((self.root.clone(), path.clone())));
+        }
+        let rest = path.rebase(&self.floor, &RelativePath::root()).ok_or(Errno::XDEV)?;
+        if rest.is_root() {
+            return Ok(None);
+        }
+        match self.place(&self.floor, Last::Keep)? {
+            Some(place) => Ok(Some((Arc::new(place.open(walk::DIRECTORY)?), rest))),
+            None => Ok(None),
         }
     }
 
@@ -72,7 +106,7 @@ impl Jail {
         }
         match self.place(path, Last::Follow)? {
             Some(place) => Facts::at(&place.parent, &place.name),
-            None => Facts::of(&self.root),
+            None => Facts::of(&*self.root),
         }
     }
 
@@ -80,13 +114,13 @@ impl Jail {
     pub fn entry_facts(&self, path: &RelativePath) -> Result<Facts, Errno> {
         match path.parent() {
             Some(parent) => Facts::at(self.open_existing(&parent, walk::DIRECTORY)?, path.name()),
-            None => Facts::of(&self.root),
+            None => Facts::of(&*self.root),
         }
     }
 
     /// The real directory and name that a path stands for; none for the root itself.
     pub fn place(&self, path: &RelativePath, last: Last) -> Result<Option<Place>, Errno> {
-        walk::place(self.root.as_fd(), path, last)
+        walk::place(self.root.as_fd(), &self.floor, path, last)
     }
 }
 

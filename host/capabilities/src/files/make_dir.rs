@@ -30,16 +30,22 @@ pub(super) fn make_dir(
     if !options.parents {
         return make_one(jail, own, path, options).map_err(|errno| FilesError::from_errno("make", path, errno));
     }
-    let mut step = RelativePath::root();
-    for name in path.segments() {
+    let fail = |errno| FilesError::from_errno("make", path, errno);
+    let below = path.rebase(jail.floor(), &RelativePath::root()).ok_or_else(|| fail(Errno::XDEV))?;
+    let mut step = jail.floor().clone();
+    make_or_find(jail, own, &step, options)?;
+    for name in below.segments() {
         step = step.join(name);
-        match make_one(jail, own, &step, options) {
-            Ok(()) => {}
-            Err(Errno::EXIST) if jail.facts(&step).is_ok_and(|facts| facts.is_dir()) => {}
-            Err(errno) => return Err(FilesError::from_errno("make", &step, errno)),
-        }
+        make_or_find(jail, own, &step, options)?;
     }
     Ok(())
+}
+
+fn make_or_find(jail: &Jail, own: &OwnWrites, path: &RelativePath, options: &MakeDirOptions) -> Result<(), FilesError> {
+    match make_one(jail, own, path, options) {
+        Err(Errno::EXIST) if jail.facts(path).is_ok_and(|facts| facts.is_dir()) => Ok(()),
+        made => made.map_err(|errno| FilesError::from_errno("make", path, errno)),
+    }
 }
 
 fn make_one(jail: &Jail, own: &OwnWrites, path: &RelativePath, options: &MakeDirOptions) -> Result<(), Errno> {

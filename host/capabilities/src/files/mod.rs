@@ -8,6 +8,7 @@
 mod entry;
 mod error;
 mod facts;
+mod hold;
 mod jail;
 mod list;
 mod make_dir;
@@ -34,6 +35,7 @@ pub use entry::{Entry, Kind, Symlink};
 pub use error::FilesError;
 use error::shown;
 pub(crate) use facts::Facts;
+pub use hold::HeldDirectory;
 use jail::Jail;
 pub(crate) use list::names;
 pub use list::{ListOptions, Listing};
@@ -58,10 +60,10 @@ pub use write::{Create, WriteMode, WriteOptions, Written};
 #[derive(Clone)]
 pub struct Root {
     inner: Arc<Inner>,
+    jail: Jail,
 }
 
 struct Inner {
-    jail: Jail,
     /// Where it was opened; only the kernel's watches need it.
     location: PathBuf,
     turns: Turns,
@@ -83,13 +85,27 @@ impl Root {
 
     fn of(jail: Jail, location: PathBuf) -> Self {
         let inner = Inner {
-            jail,
             location,
             turns: Turns::default(),
             own: own_writes::OwnWrites::default(),
             work: TaskTracker::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), jail }
+    }
+
+    /// The same files under the same names, of which only `floor` and what is below it can be reached, whichever links lie
+    /// there: the kernel sees to it. `floor` need not exist; where it is a link it is a `conflict`.
+    #[must_use]
+    pub fn within(&self, floor: RelativePath) -> Self {
+        Self { inner: self.inner.clone(), jail: self.jail.within(floor) }
+    }
+
+    /// The directory that this root is narrowed to, held open under a path that leads to it and nowhere else.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` for what is no directory.
+    pub async fn hold(&self) -> Result<HeldDirectory, FilesError> {
+        self.run(|root| HeldDirectory::open(&root.jail, &root.inner.location)).await
     }
 
     /// Everything about one entry, with its version (which reads files of up to `FILE_HASH_BYTES_MAX`).
@@ -98,7 +114,7 @@ impl Root {
     /// `not_found`, `outside_root`, `forbidden`.
     pub async fn stat(&self, path: &RelativePath) -> Result<Entry, FilesError> {
         let path = path.clone();
-        self.run(move |inner| entry::stat(&inner.jail, &path)).await
+        self.run(move |root| entry::stat(&root.jail, &path)).await
     }
 
     /// One page of a directory, in byte order. Links are listed, never entered.
@@ -107,7 +123,7 @@ impl Root {
     /// `not_found`, `outside_root`, `forbidden`; `conflict` for what is no directory.
     pub async fn list(&self, path: &RelativePath, options: ListOptions) -> Result<Listing, FilesError> {
         let path = path.clone();
-        self.run(move |inner| list::list(&inner.jail, &path, &options)).await
+        self.run(move |root| list::list(&root.jail, &path, &options)).await
     }
 
     /// A file or the part of it within `range` (bytes, the end excluded, cut to the size of the file).
@@ -116,7 +132,7 @@ impl Root {
     /// `not_found`, `outside_root`, `forbidden`; `conflict` for what is no file; `too_large` beyond `FILE_BYTES_MAX`.
     pub async fn read(&self, path: &RelativePath, range: Option<Range<u64>>) -> Result<Content, FilesError> {
         let path = path.clone();
-        self.run(move |inner| read::read(&inner.jail, &path, range)).await
+        self.run(move |root| read::read(&root.jail, &path, range)).await
     }
 
     /// Replaces or makes a file; through a link, what it leads to. Writers of one path take turns.
@@ -135,9 +151,9 @@ impl Root {
         }
         let place = self.place("write", path, Last::Follow).await?;
         let turn = self.inner.turns.wait(vec![place.path.clone()]).await;
-        self.run(move |inner| {
+        self.run(move |root| {
             let _turn = turn;
-            write::write(&write::Job { place: &place, bytes: &bytes, options: &options, own: &inner.own })
+            write::write(&write::Job { place: &place, bytes: &bytes, options: &options, own: &root.inner.own })
         })
         .await
     }
@@ -149,7 +165,7 @@ impl Root {
     /// `outside_root`, `forbidden`, `no_space`.
     pub async fn make_dir(&self, path: &RelativePath, options: MakeDirOptions) -> Result<(), FilesError> {
         let path = path.clone();
-        self.run(move |inner| make_dir::make_dir(&inner.jail, &inner.own, &path, &options)).await
+        self.run(move |root| make_dir::make_dir(&root.jail, &root.inner.own, &path, &options)).await
     }
 
     /// Moves an entry; a link itself, not what it leads to.
@@ -163,12 +179,26 @@ impl Root {
         to: &RelativePath,
         options: RenameOptions,
     ) -> Result<(), FilesError> {
+        self.rename_into(from, self, to, options).await
+    }
+
+    /// As [`Root::rename`], to a place that `target` can reach: the same files, perhaps narrowed to another floor.
+    ///
+    /// # Errors
+    /// As [`Root::rename`].
+    pub async fn rename_into(
+        &self,
+        from: &RelativePath,
+        target: &Self,
+        to: &RelativePath,
+        options: RenameOptions,
+    ) -> Result<(), FilesError> {
         let from = self.place("move", from, Last::Keep).await?;
-        let to = self.place("move", to, Last::Keep).await?;
+        let to = target.place("move", to, Last::Keep).await?;
         let turn = self.inner.turns.wait(vec![from.path.clone(), to.path.clone()]).await;
-        self.run(move |inner| {
+        self.run(move |root| {
             let _turn = turn;
-            relocate::rename(&from, &to, &options, &inner.own)
+            relocate::rename(&from, &to, &options, &root.inner.own)
         })
         .await
     }
@@ -180,9 +210,9 @@ impl Root {
     pub async fn delete(&self, path: &RelativePath, options: DeleteOptions) -> Result<(), FilesError> {
         let place = self.place("delete", path, Last::Keep).await?;
         let turn = self.inner.turns.wait(vec![place.path.clone()]).await;
-        self.run(move |inner| {
+        self.run(move |root| {
             let _turn = turn;
-            remove::delete(&place, &options, &inner.own)
+            remove::delete(&place, &options, &root.inner.own)
         })
         .await
     }
@@ -196,7 +226,7 @@ impl Root {
     /// The real place of an entry that is going to change. The root itself cannot.
     async fn place(&self, action: &'static str, path: &RelativePath, last: Last) -> Result<Place, FilesError> {
         let path = path.clone();
-        self.run(move |inner| match inner.jail.place(&path, last) {
+        self.run(move |root| match root.jail.place(&path, last) {
             Ok(Some(place)) => Ok(place),
             Ok(None) => Err(FilesError::WrongType { path: shown(&path), problem: "is the root of the workspace" }),
             Err(errno) => Err(FilesError::from_errno(action, &path, errno)),
@@ -206,13 +236,13 @@ impl Root {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, FilesError> + Send + 'static,
+        work: impl FnOnce(&Self) -> Result<T, FilesError> + Send + 'static,
     ) -> Result<T, FilesError> {
         if self.inner.work.is_closed() {
             return Err(FilesError::Closed);
         }
-        let inner = self.inner.clone();
-        let done = self.inner.work.spawn_blocking(move || work(&inner)).await;
+        let root = self.clone();
+        let done = self.inner.work.spawn_blocking(move || work(&root)).await;
         done.unwrap_or(Err(FilesError::Interrupted))
     }
 }
@@ -224,7 +254,7 @@ impl Root {
     }
 
     pub(crate) fn jail(&self) -> &Jail {
-        &self.inner.jail
+        &self.jail
     }
 
     /// The own change that left this trace at `path`, once.
@@ -233,5 +263,7 @@ impl Root {
     }
 }
 
+#[cfg(test)]
+mod floor_tests;
 #[cfg(test)]
 mod tests;

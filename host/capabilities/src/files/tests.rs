@@ -7,10 +7,10 @@ use midplane_model::{ErrorCode, Fault, limits::*};
 
 use super::*;
 
-struct Case {
+pub(super) struct Case {
     /// Holds `root`, which is served, and `secret`, which is not.
     dir: tempfile::TempDir,
-    root: Root,
+    pub(super) root: Root,
 }
 
 impl Case {
@@ -28,11 +28,11 @@ impl Case {
     }
 
     /// The same with `openat2`, where there is one, and without.
-    fn both() -> [Self; 2] {
+    pub(super) fn both() -> [Self; 2] {
         [Self::new(), Self::with(Jail::without_openat2)]
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    pub(super) fn at(&self, path: &str) -> PathBuf {
         self.dir.path().join("root").join(path)
     }
 
@@ -51,11 +51,11 @@ impl Case {
     }
 }
 
-fn rel(text: &str) -> RelativePath {
+pub(super) fn rel(text: &str) -> RelativePath {
     RelativePath::parse(text).expect("path")
 }
 
-fn code<T: std::fmt::Debug>(result: Result<T, impl Into<Fault>>) -> &'static str {
+pub(super) fn code<T: std::fmt::Debug>(result: Result<T, impl Into<Fault>>) -> &'static str {
     result.expect_err("should fail").into().code.as_str()
 }
 

@@ -47,30 +47,47 @@ impl Place {
     }
 }
 
-/// Walks from `root`; none when the path leads to the root itself, `EXDEV` when it leads out.
-pub(super) fn place(root: BorrowedFd<'_>, path: &RelativePath, last: Last) -> Result<Option<Place>, Errno> {
-    let mut walk =
-        Walk { root, trail: Vec::new(), ahead: path.segments().rev().map(str::to_owned).collect(), links: 0 };
-    while let Some(name) = walk.ahead.pop() {
-        if name == ".." {
-            // Up from the root is out.
-            walk.trail.pop().ok_or(Errno::XDEV)?;
-            continue;
+/// Walks from `root`; none when the path leads to the root itself, `EXDEV` when it leads out of `floor`, `ELOOP` when
+/// `floor` is a link.
+pub(super) fn place(
+    root: BorrowedFd<'_>,
+    floor: &RelativePath,
+    path: &RelativePath,
+    last: Last,
+) -> Result<Option<Place>, Errno> {
+    let below = path.rebase(floor, &RelativePath::root()).ok_or(Errno::XDEV)?;
+    let mut walk = Walk { root, trail: Vec::new(), ahead: Vec::new(), links: 0, depth_min: 0 };
+    if let Some(parent) = floor.parent() {
+        walk.ahead(&parent);
+        walk.run(Until::Inside)?;
+        if below.is_root() {
+            if last == Last::Follow && walk.is_link(floor.name())? {
+                return Err(Errno::LOOP);
+            }
+            return walk.arrive(floor.name().to_owned()).map(Some);
         }
-        let is_last = walk.ahead.is_empty();
-        if (!is_last || last == Last::Follow) && walk.follow(&name)? {
-            continue;
-        }
-        if is_last {
-            return walk.arrive(name).map(Some);
-        }
-        walk.descend(name)?;
+        // Never follows: a link that took the place of the floor leads nowhere.
+        walk.descend(floor.name().to_owned())?;
+        walk.depth_min = walk.trail.len();
     }
-    // A link ended in `..`: the place is the directory that we stand in.
-    match walk.trail.pop() {
-        Some((name, _)) => walk.arrive(name).map(Some),
-        None => Ok(None),
+    walk.ahead(&below);
+    match walk.run(Until::At(last))? {
+        Some(name) => walk.arrive(name).map(Some),
+        // A link ended in `..`: the place is the directory that we stand in.
+        None => match walk.trail.pop() {
+            Some((name, _)) => walk.arrive(name).map(Some),
+            None => Ok(None),
+        },
     }
+}
+
+/// Where a walk ends.
+#[derive(Clone, Copy)]
+enum Until {
+    /// In the directory that the path names.
+    Inside,
+    /// In front of the last name, which is given back.
+    At(Last),
 }
 
 struct Walk<'a> {
@@ -80,11 +97,56 @@ struct Walk<'a> {
     /// The names still to walk, the next one last.
     ahead: Vec<String>,
     links: usize,
+    /// The trail may not become shorter than this.
+    depth_min: usize,
 }
 
 impl Walk<'_> {
     fn here(&self) -> BorrowedFd<'_> {
         self.trail.last().map_or(self.root, |(_, fd)| fd.as_fd())
+    }
+
+    fn ahead(&mut self, path: &RelativePath) {
+        self.ahead = path.segments().rev().map(str::to_owned).collect();
+    }
+
+    /// None when a link led to a directory on the trail, in which we now stand.
+    fn run(&mut self, until: Until) -> Result<Option<String>, Errno> {
+        while let Some(name) = self.ahead.pop() {
+            if name == ".." {
+                self.up()?;
+                continue;
+            }
+            let last = match until {
+                Until::At(last) if self.ahead.is_empty() => Some(last),
+                _ => None,
+            };
+            if last != Some(Last::Keep) && self.follow(&name)? {
+                continue;
+            }
+            if last.is_some() {
+                return Ok(Some(name));
+            }
+            self.descend(name)?;
+        }
+        Ok(None)
+    }
+
+    /// Up from the floor is out.
+    fn up(&mut self) -> Result<(), Errno> {
+        if self.trail.len() == self.depth_min {
+            return Err(Errno::XDEV);
+        }
+        self.trail.pop();
+        Ok(())
+    }
+
+    fn is_link(&self, name: &str) -> Result<bool, Errno> {
+        match rustix::fs::readlinkat(self.here(), name, Vec::new()) {
+            Ok(_) => Ok(true),
+            Err(Errno::INVAL | Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// If `name` is a link, puts where it leads in front of what is ahead.

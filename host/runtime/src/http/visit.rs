@@ -22,6 +22,7 @@ use crate::{
     instance::Guest,
     package::{Package, Pages},
     slot::Slot,
+    wasi,
 };
 
 /// What the guest gives to `response-outparam.set`.
@@ -58,7 +59,18 @@ impl Visit {
         let (slot, pace, line) = (self.slot.clone(), self.pace.clone(), line(&request));
         let (first, idle) = (self.package.manifest.limits.deadline, self.package.manifest.http.idle);
         let (given_up, stop) = (self.context.cancel.clone(), self.entered.stop.clone());
-        let mut store = Guest::store(&self.host, &self.package, &self.slot, self.inbox, Some(self.context));
+        let report = |end: &End| {
+            let fault = fault(&slot, end);
+            if !matches!(end, End::Done | End::GivenUp) {
+                slot.log("error", &format!("{line}: {}", fault.message));
+            }
+            fault
+        };
+        let wasi = match wasi::context(&self.host, &self.package, &self.slot).await {
+            Ok(wasi) => wasi,
+            Err(error) => return report(&End::Trapped(error.to_string())),
+        };
+        let mut store = Guest::store(&self.host, &self.package, &self.slot, self.inbox, wasi, Some(self.context));
         // Dropped before the store: whatever ends this function, a body that is cut off is not taken for a whole one.
         let mut cut_off = CutOff(Some(pace.clone()));
         let end = tokio::select! {
@@ -74,11 +86,7 @@ impl Visit {
         if matches!(end, End::Done) {
             cut_off.0 = None;
         }
-        let fault = fault(&slot, &end);
-        if !matches!(end, End::Done | End::GivenUp) {
-            slot.log("error", &format!("{line}: {}", fault.message));
-        }
-        fault
+        report(&end)
     }
 }
 

@@ -1,4 +1,6 @@
 //! Files and their changes, as far as `[grants] files` goes.
+//!
+//! A path is looked up in a jail that is narrowed to the grant which covers it: a link below a grant leads nowhere else.
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
@@ -31,32 +33,48 @@ fn answer<T>(result: Result<T, Fault>) -> Answer<T> {
     Ok(result.map_err(Error::from))
 }
 
-fn fault(error: FilesError) -> Fault {
-    error.into()
+/// A path that the manifest grants, and the files as far as that grant goes.
+struct Granted {
+    root: Root,
+    path: RelativePath,
+    /// Narrower than the served directory.
+    narrowed: bool,
+}
+
+impl Granted {
+    fn fault(&self, error: FilesError) -> Fault {
+        match error {
+            FilesError::OutsideRoot { path } if self.narrowed => {
+                denied("files", &format!("following {path}, a way out,"))
+            }
+            error => error.into(),
+        }
+    }
 }
 
 impl Guest {
-    fn granted(&self, path: &str, access: Access) -> Result<RelativePath, Fault> {
-        let path = RelativePath::parse(path).map_err(fault)?;
-        if self.package.manifest.grants.allows_file(path.as_str(), access) {
-            return Ok(path);
+    fn granted(&self, path: &str, access: Access) -> Result<Granted, Fault> {
+        let path = RelativePath::parse(path)?;
+        match self.package.manifest.grants.floor_of(&path, access) {
+            Some(floor) => {
+                Ok(Granted { root: self.host.parts.files.within(floor.clone()), narrowed: !floor.is_root(), path })
+            }
+            None => {
+                let verb = if access == Access::Read { "reading" } else { "changing" };
+                Err(denied("files", &format!("{verb} {:?}", path.as_str())))
+            }
         }
-        let verb = if access == Access::Read { "reading" } else { "changing" };
-        Err(denied("files", &format!("{verb} {:?}", path.as_str())))
     }
 
     /// Which request changes a file: comes back with the watcher's news of it.
     fn origin(&self) -> Option<Arc<str>> {
         Some(self.outgoing().request_id)
     }
-
-    /// The root and a path in it that the manifest grants.
-    fn open(&self, path: &str, access: Access) -> Result<(Root, RelativePath), Fault> {
-        Ok((self.host.parts.files.clone(), self.granted(path, access)?))
-    }
 }
 
-async fn read(root: &Root, path: &RelativePath, offset: u64, length: Option<u64>) -> Result<files::Content, Fault> {
+async fn read(granted: &Granted, offset: u64, length: Option<u64>) -> Result<files::Content, Fault> {
+    let Granted { root, path, .. } = granted;
+    let fault = |error| granted.fault(error);
     if length.is_some_and(|length| length > READ_BYTES_MAX) {
         return Err(too_large());
     }
@@ -126,15 +144,15 @@ fn entry(entry: &Entry) -> files::Entry {
     }
 }
 
-// The root is cloned before each await: a store is not shared between threads, so `&self` may not live across one.
+// What is granted is settled before each await: a store is not shared between threads, so `&self` may not live across one.
 impl files::Host for Guest {
     async fn stat(&mut self, path: String) -> Answer<files::Entry> {
-        let opened = self.open(&path, Access::Read);
+        let granted = self.granted(&path, Access::Read);
         let stat = async {
-            let (root, path) = opened?;
-            root.stat(&path).await.map_err(fault)
+            let granted = granted?;
+            granted.root.stat(&granted.path).await.map_err(|error| granted.fault(error))
         };
-        answer(stat.await.map(|found| entry(&found)))
+        answer(self.in_time(stat).await.map(|found| entry(&found)))
     }
 
     async fn list(
@@ -145,67 +163,65 @@ impl files::Host for Guest {
         cursor: Option<String>,
         hidden: bool,
     ) -> Answer<files::Page> {
-        let opened = self.open(&path, Access::Read);
+        let granted = self.granted(&path, Access::Read);
         let limit = if limit == 0 { LIST_DEFAULT } else { limit as usize };
         let options = ListOptions { depth: depth.max(1) as usize, limit, cursor, hidden };
         let list = async {
-            let (root, path) = opened?;
-            root.list(&path, options).await.map_err(fault)
+            let granted = granted?;
+            granted.root.list(&granted.path, options).await.map_err(|error| granted.fault(error))
         };
-        answer(list.await.map(|listing| files::Page {
+        answer(self.in_time(list).await.map(|listing| files::Page {
             entries: listing.entries.iter().map(entry).collect(),
             next_cursor: listing.next_cursor,
         }))
     }
 
     async fn read(&mut self, path: String, offset: u64, length: Option<u64>) -> Answer<files::Content> {
-        let opened = self.open(&path, Access::Read);
-        let content = async {
-            let (root, path) = opened?;
-            read(&root, &path, offset, length).await
-        };
-        answer(content.await)
+        let granted = self.granted(&path, Access::Read);
+        let content = async { read(&granted?, offset, length).await };
+        answer(self.in_time(content).await)
     }
 
     async fn write(&mut self, path: String, bytes: Vec<u8>, options: files::WriteOptions) -> Answer<files::Written> {
-        let opened = self.open(&path, Access::Write);
+        let granted = self.granted(&path, Access::Write);
         let options = write_options(&options, self.origin());
         let write = async {
-            let (root, path) = opened?;
-            root.write(&path, Bytes::from(bytes), options).await.map_err(fault)
+            let granted = granted?;
+            let written = granted.root.write(&granted.path, Bytes::from(bytes), options).await;
+            written.map_err(|error| granted.fault(error))
         };
-        answer(write.await.map(|done| written(&done)))
+        answer(self.in_time(write).await.map(|done| written(&done)))
     }
 
     async fn mkdir(&mut self, path: String, parents: bool) -> Answer<()> {
-        let opened = self.open(&path, Access::Write);
+        let granted = self.granted(&path, Access::Write);
         let options = MakeDirOptions { parents, origin: self.origin() };
         let make = async {
-            let (root, path) = opened?;
-            root.make_dir(&path, options).await.map_err(fault)
+            let granted = granted?;
+            granted.root.make_dir(&granted.path, options).await.map_err(|error| granted.fault(error))
         };
-        answer(make.await)
+        answer(self.in_time(make).await)
     }
 
     async fn move_(&mut self, from: String, to: String, overwrite: bool) -> Answer<()> {
-        let opened = self.open(&from, Access::Write);
-        let to = self.granted(&to, Access::Write);
+        let (from, to) = (self.granted(&from, Access::Write), self.granted(&to, Access::Write));
         let options = RenameOptions { overwrite, origin: self.origin() };
         let rename = async {
-            let (root, from) = opened?;
-            root.rename(&from, &to?, options).await.map_err(fault)
+            let (from, to) = (from?, to?);
+            let renamed = from.root.rename_into(&from.path, &to.root, &to.path, options).await;
+            renamed.map_err(|error| if to.narrowed { to.fault(error) } else { from.fault(error) })
         };
-        answer(rename.await)
+        answer(self.in_time(rename).await)
     }
 
     async fn delete(&mut self, path: String, recursive: bool) -> Answer<()> {
-        let opened = self.open(&path, Access::Write);
+        let granted = self.granted(&path, Access::Write);
         let options = DeleteOptions { recursive, origin: self.origin() };
         let delete = async {
-            let (root, path) = opened?;
-            root.delete(&path, options).await.map_err(fault)
+            let granted = granted?;
+            granted.root.delete(&granted.path, options).await.map_err(|error| granted.fault(error))
         };
-        answer(delete.await)
+        answer(self.in_time(delete).await)
     }
 }
 

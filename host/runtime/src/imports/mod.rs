@@ -1,5 +1,7 @@
-//! What a guest may ask the host for. Each grant of the manifest is enforced here and nowhere else; errors go back to the guest
-//! as values, never as traps.
+//! What a guest may ask the host for. Errors go back to the guest as values, never as traps.
+//!
+//! Each grant of the manifest is enforced in one place: `methods` in [`services`], `publish` and `subscribe` in [`events`],
+//! `files` in [`files`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`].
 
 mod events;
 mod files;
@@ -10,6 +12,25 @@ mod terminals;
 
 use midplane_model::{ErrorCode, Fault};
 pub use terminals::news;
+
+use crate::instance::Guest;
+
+impl Guest {
+    /// Waits for the host's part of an import, but no longer than the call inside may take. What a change has begun it
+    /// completes all the same.
+    ///
+    /// # Errors
+    /// `timeout`, or those of `work`.
+    fn in_time<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> impl Future<Output = Result<T, Fault>> {
+        let deadline = self.outgoing().deadline;
+        async move {
+            match tokio::time::timeout_at(deadline.at().into(), work).await {
+                Ok(done) => done,
+                Err(_) => Err(deadline.fault()),
+            }
+        }
+    }
+}
 
 /// Something that the manifest does not grant.
 fn denied(grant: &str, what: &str) -> Fault {

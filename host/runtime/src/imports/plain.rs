@@ -12,6 +12,7 @@ use crate::{
     },
     inbox::{Command, TIMERS_MAX},
     instance::Guest,
+    log_line::LogLine,
 };
 
 impl types::Host for Guest {}
@@ -61,7 +62,8 @@ impl log::Host for Guest {
             log::Level::Warn => "warn",
             log::Level::Error => "error",
         };
-        self.log_within_budget(level, &message, fields);
+        let request_id = self.outgoing().request_id;
+        self.slot.guest_line(LogLine::new(level, &message, fields).of_request(Some(&request_id)));
         Ok(())
     }
 }
