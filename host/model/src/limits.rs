@@ -161,6 +161,26 @@ pub const PAGE_HEADER_BYTES_MAX: usize = 64 * 1024;
 pub const PAGE_CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// Time that running answers have to end by themselves when the host stops.
 pub const PAGE_DRAIN_MAX: Duration = Duration::from_secs(3);
+/// Processes of one plugin that run at the same time; one more is `quota_exceeded`.
+pub const PROCESSES_PER_PLUGIN_MAX: usize = 16;
+/// Processes of all plugins that run at the same time; one more is `quota_exceeded`.
+pub const PROCESSES_MAX: usize = 128;
+/// Ended children of one plugin that nobody has closed; the oldest are forgotten.
+pub const PROCESSES_ENDED_KEPT_MAX: usize = 32;
+/// Bytes of arguments and environment of one process.
+pub const PROCESS_ARGUMENT_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of input that one run of a program is given.
+pub const PROCESS_STDIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of each output that a run of a program keeps where the caller names no limit.
+pub const PROCESS_OUTPUT_BYTES_DEFAULT: usize = 1024 * 1024;
+/// Bytes of each output that a run of a program keeps at most.
+pub const PROCESS_OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Output kept of each stream of a long-lived process; older bytes are forgotten.
+pub const PROCESS_RING_BYTES: usize = 1024 * 1024;
+/// Bytes of input that wait for one long-lived process; more is refused.
+pub const PROCESS_INPUT_BYTES_MAX: usize = 256 * 1024;
+/// Pieces of input that wait for one long-lived process; one more is refused.
+pub const PROCESS_INPUTS_QUEUED_MAX: usize = 64;
 
 /// Longest workspace-relative path.
 pub const PATH_BYTES_MAX: usize = 4096;

@@ -21,10 +21,11 @@ use serde_json::{Map, Value, json};
 use super::{
     frames::{self, EndReason},
     input::InputQueue,
-    options::{Exit, Role},
+    options::Role,
     output::Output,
     size::Size,
 };
+use crate::child::Exit;
 
 /// Longest time that output is held to make larger frames. A terminal that was quiet is flushed at once.
 const COALESCE_MAX: Duration = Duration::from_millis(4);

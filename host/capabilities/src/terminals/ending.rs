@@ -5,7 +5,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use super::{error::TerminalError, options::TerminalEvent, process::Audience, terminal::Terminal, waiting::when};
+use super::{error::TerminalError, options::TerminalEvent, terminal::Terminal, waiting::when};
+use crate::child::Audience;
 
 /// Time a program has to leave after SIGHUP.
 const HANG_UP_GRACE: Duration = Duration::from_secs(2);

@@ -4,7 +4,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use midplane_model::{ErrorCode, Fault, Frame, channel::op, limits::FRAME_BYTES_MAX};
 use serde_json::{Value, json};
 
-use super::{options::Exit, output::Snapshot};
+use super::output::Snapshot;
+use crate::child::Exit;
 
 /// In a SNAPSHOT's header: another frame of the same snapshot follows.
 pub(super) const MORE_FOLLOWS: u16 = 1;

@@ -17,12 +17,9 @@ mod input;
 mod model;
 mod options;
 mod output;
-mod process;
 mod pump;
 mod queries;
 mod registry;
-mod ring;
-mod session;
 mod size;
 mod spawn;
 mod state;
@@ -34,8 +31,10 @@ mod wake;
 
 pub use error::TerminalError;
 pub use options::{
-    AttachOptions, Attachment, Exit, OpenOptions, OutputPiece, Resume, Role, ScreenText, TerminalEvent, TerminalInfo,
+    AttachOptions, Attachment, OpenOptions, OutputPiece, Resume, Role, ScreenText, TerminalEvent, TerminalInfo,
     TerminalLimits, TerminalState, TerminalsConfig, WaitFor, WaitOutcome,
 };
 pub use registry::Terminals;
 pub use size::Size;
+
+pub use crate::child::Exit;

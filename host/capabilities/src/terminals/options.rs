@@ -10,6 +10,7 @@ use midplane_model::{
 use serde::{Serialize, Serializer};
 
 use super::size::Size;
+use crate::child::Exit;
 
 /// Everything terminals need to know about the machine; the program that assembles the host fills it.
 #[derive(Clone)]
@@ -83,15 +84,6 @@ pub struct TerminalInfo {
 pub enum TerminalState {
     Running,
     Exited(Exit),
-}
-
-/// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Exit {
-    /// The exit code; 128 + signal for a program that a signal ended, as shells have it.
-    pub code: i32,
-    /// The signal that ended it.
-    pub signal: Option<u8>,
 }
 
 /// The visible screen.

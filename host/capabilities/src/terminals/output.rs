@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::{
     model::ScreenModel,
     queries::{Piece, QueryFilter},
-    ring::Ring,
     size::Size,
 };
+use crate::ring::Ring;
 
 pub(super) struct Output {
     pub(super) ring: Ring,

@@ -17,7 +17,6 @@ use super::{
         AttachOptions, Attachment, OpenOptions, OutputPiece, ScreenText, TerminalEvent, TerminalInfo, TerminalsConfig,
         WaitFor, WaitOutcome,
     },
-    process::{Audience, parse_signal},
     size::Size,
     spawn::{Launch, checked_name},
     terminal::{Identity, Terminal},
@@ -25,6 +24,7 @@ use super::{
     waiting::when,
     wake,
 };
+use crate::child::{Audience, parse_signal};
 
 /// How long an exited terminal keeps its screen and exit code for those who come late.
 const EXITED_KEPT: Duration = Duration::from_secs(24 * 3600);

@@ -2,18 +2,18 @@
 
 use std::{
     os::fd::{BorrowedFd, OwnedFd},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use rustix::fs::{Access, OFlags};
+use rustix::fs::OFlags;
 
 use super::{
     error::TerminalError,
     options::{OpenOptions, TerminalsConfig},
-    process::Process,
     size::Size,
 };
+use crate::child::{self, NoFolder, Process};
 
 const SHELL_DEFAULT: &str = "/bin/sh";
 const NAME_CHARS_MAX: usize = 128;
@@ -44,7 +44,8 @@ impl Launch {
         let cwd = folder(&config.root, options.cwd.as_deref().unwrap_or(""))?;
         let env = environment(config, options)?;
         let shell = options.shell.as_deref().or(config.shell.as_deref()).unwrap_or(SHELL_DEFAULT).to_owned();
-        let program = find_program(&shell, &cwd, variable(&env, "PATH"))?;
+        let program = child::program(&shell, &cwd, variable(&env, "PATH"))
+            .ok_or_else(|| TerminalError::UnknownShell { shell: shell.clone() })?;
         if options.args.iter().any(|arg| arg.contains('\0')) {
             return Err(bad("params.args", "an argument must not contain NUL"));
         }
@@ -83,6 +84,13 @@ impl Launch {
     }
 }
 
+fn folder(root: &Path, path: &str) -> Result<PathBuf, TerminalError> {
+    child::folder(root, path).map_err(|problem| match problem {
+        NoFolder::Outside => TerminalError::OutsideRoot { path: path.to_owned() },
+        NoFolder::Missing => TerminalError::NoSuchFolder { path: path.to_owned() },
+    })
+}
+
 /// # Errors
 /// [`TerminalError::BadParameter`] when it is empty, too long or has control characters.
 pub(super) fn checked_name(name: &str) -> Result<String, TerminalError> {
@@ -92,22 +100,6 @@ pub(super) fn checked_name(name: &str) -> Result<String, TerminalError> {
     } else {
         Err(bad("params.name", format!("a name has 1 to {NAME_CHARS_MAX} characters and no control characters")))
     }
-}
-
-/// The folder at `path` below `root`. A shell can go anywhere afterwards: this keeps mistakes out, it is no jail.
-fn folder(root: &Path, path: &str) -> Result<PathBuf, TerminalError> {
-    let outside = || TerminalError::OutsideRoot { path: path.to_owned() };
-    let missing = || TerminalError::NoSuchFolder { path: path.to_owned() };
-    let relative = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if !relative || path.contains('\0') {
-        return Err(outside());
-    }
-    let root = root.canonicalize().map_err(|_| missing())?;
-    let folder = root.join(path).canonicalize().map_err(|_| missing())?;
-    if !folder.starts_with(&root) {
-        return Err(outside());
-    }
-    if folder.is_dir() { Ok(folder) } else { Err(missing()) }
 }
 
 /// The program's whole environment; of two values for a name the later one counts.
@@ -132,22 +124,6 @@ fn environment(config: &TerminalsConfig, options: &OpenOptions) -> Result<Vec<(S
 
 fn variable<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
     env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-}
-
-/// Looks a program up as a shell would, before anything is forked, so that a wrong name is an error and not an exit.
-fn find_program(name: &str, cwd: &Path, path: Option<&str>) -> Result<PathBuf, TerminalError> {
-    let unknown = || TerminalError::UnknownShell { shell: name.to_owned() };
-    if name.is_empty() || name.contains('\0') {
-        return Err(unknown());
-    }
-    let executable = |file: &PathBuf| file.is_file() && rustix::fs::access(file, Access::EXEC_OK).is_ok();
-    if name.contains('/') {
-        return Some(cwd.join(name)).filter(executable).ok_or_else(unknown);
-    }
-    std::env::split_paths(path.unwrap_or("/usr/bin:/bin"))
-        .map(|folder| cwd.join(folder).join(name))
-        .find(executable)
-        .ok_or_else(unknown)
 }
 
 fn bad(path: &'static str, message: impl Into<String>) -> TerminalError {

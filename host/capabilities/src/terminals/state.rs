@@ -12,10 +12,11 @@ use super::{
     attachment::{AttachmentState, Ending, Next},
     frames::EndReason,
     input::InputQueue,
-    options::{Exit, Role, TerminalState},
+    options::{Role, TerminalState},
     output::Output,
     queries::HELD_BYTES_MAX,
 };
+use crate::child::Exit;
 
 /// Longest time a lossless attachment may hold a program back at once.
 const HOLD_MAX: Duration = Duration::from_secs(30);

@@ -15,15 +15,15 @@ use tokio::sync::watch;
 use super::{
     attachment::Next,
     error::TerminalError,
-    options::{Exit, TerminalEvent, TerminalInfo, TerminalsConfig},
+    options::{TerminalEvent, TerminalInfo, TerminalsConfig},
     output::Output,
-    process::{Audience, Process},
     pump,
     size::Size,
     spawn::Spawned,
     state::State,
     wake::{Alarm, Waker},
 };
+use crate::child::{Audience, Exit, Process};
 
 pub(super) struct Terminal {
     pub(super) id: Arc<str>,

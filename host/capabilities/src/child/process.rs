@@ -1,4 +1,4 @@
-//! The program on a terminal: its end, and signals that cannot hit a stranger.
+//! A program of ours that leads a session: its end, and signals that cannot hit a stranger.
 
 use std::{
     io,
@@ -12,9 +12,9 @@ use rustix::{
     process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, waitid},
 };
 
-use super::{options::Exit, session};
+use super::{exit::Exit, session};
 
-pub(super) struct Process {
+pub(crate) struct Process {
     pid: Pid,
     /// `None` once reaped. Locked while signalling and while reaping: until then the id is ours.
     child: Mutex<Option<Box<dyn Child + Send + Sync>>>,
@@ -22,7 +22,7 @@ pub(super) struct Process {
 
 /// Whom a signal is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(crate) enum Audience {
     /// The job in the foreground, as for Ctrl-C.
     Foreground,
     /// That job and the shell.
@@ -32,7 +32,7 @@ pub(super) enum Audience {
 impl Process {
     /// # Errors
     /// When the child has no id that the system knows; it is killed.
-    pub(super) fn new(mut child: Box<dyn Child + Send + Sync>) -> Result<Self, io::Error> {
+    pub(crate) fn new(mut child: Box<dyn Child + Send + Sync>) -> Result<Self, io::Error> {
         match child.process_id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
             Some(pid) => Ok(Self { pid, child: Mutex::new(Some(child)) }),
             None => {
@@ -43,13 +43,13 @@ impl Process {
         }
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.pid.as_raw_nonzero().get().cast_unsigned()
     }
 
     /// Signals the process groups of `audience`; `pty` tells which is in the foreground. Does nothing, and says so,
     /// when the program has exited.
-    pub(super) fn signal(&self, signal: Signal, audience: Audience, pty: Option<impl AsFd>) -> Result<bool, Errno> {
+    pub(crate) fn signal(&self, signal: Signal, audience: Audience, pty: Option<impl AsFd>) -> Result<bool, Errno> {
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if child.is_none() {
             return Ok(false);
@@ -70,7 +70,7 @@ impl Process {
 
     /// Blocks until the program has exited, then reaps it. If `sweeps` says so at that moment, the rest of its session
     /// is killed first.
-    pub(super) fn wait(&self, sweeps: impl FnOnce() -> bool) -> Exit {
+    pub(crate) fn wait(&self, sweeps: impl FnOnce() -> bool) -> Exit {
         // Leaves a zombie, which keeps the id from being given to another process.
         let status = loop {
             match waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
@@ -97,7 +97,7 @@ impl Process {
 }
 
 /// A signal by its name, with or without `SIG`.
-pub(super) fn parse_signal(name: &str) -> Option<Signal> {
+pub(crate) fn parse_signal(name: &str) -> Option<Signal> {
     Some(match name.strip_prefix("SIG").unwrap_or(name) {
         "HUP" => Signal::HUP,
         "INT" => Signal::INT,

@@ -1,4 +1,4 @@
-//! The raw output of a terminal: its last bytes, addressed by stream offset.
+//! The raw output of a program: its last bytes, addressed by stream offset.
 //!
 //! Bytes are copied in once. Readers get shared slices ([`Bytes`]), so that many attachments cost no further copies; only
 //! pieces smaller than [`SMALL_BYTES`] are joined by copying, to keep frames and bookkeeping few.
@@ -13,7 +13,7 @@ const BLOCK_BYTES: usize = 64 * 1024;
 const SMALL_BYTES: usize = 4 * 1024;
 
 /// When full, the oldest bytes are forgotten; [`Ring::start`] tells from where it still knows.
-pub(super) struct Ring {
+pub(crate) struct Ring {
     /// Immutable pieces with the offset of their first byte, contiguous, oldest first.
     sealed: VecDeque<(u64, Bytes)>,
     /// The newest bytes, still growing.
@@ -25,25 +25,25 @@ pub(super) struct Ring {
 
 impl Ring {
     /// Keeps the last `capacity` bytes.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { sealed: VecDeque::new(), open: BytesMut::new(), end: 0, start: 0, capacity }
     }
 
     /// Offset of the oldest byte that is kept.
-    pub(super) fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.start
     }
 
     /// Offset after the newest byte: the count of all bytes ever pushed.
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = self.open.capacity() - self.open.len();
             if room == 0 {
@@ -61,7 +61,7 @@ impl Ring {
 
     /// Up to `max` bytes from `from`; less where a piece ends, never empty while `from < end` and `max > 0`.
     /// `None` when `from` has been forgotten or lies ahead.
-    pub(super) fn slice(&mut self, from: u64, max: usize) -> Option<Bytes> {
+    pub(crate) fn slice(&mut self, from: u64, max: usize) -> Option<Bytes> {
         if from < self.start || from > self.end {
             return None;
         }
@@ -83,7 +83,7 @@ impl Ring {
     }
 
     /// A copy of up to `max` bytes from `from`; empty when that is not kept.
-    pub(super) fn read(&mut self, from: u64, max: usize) -> Vec<u8> {
+    pub(crate) fn read(&mut self, from: u64, max: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.slice(from + bytes.len() as u64, max - bytes.len()).filter(|p| !p.is_empty()) {
             bytes.extend_from_slice(&piece);

@@ -1,4 +1,4 @@
-//! The processes of a terminal that are neither its shell nor in the foreground: jobs in the background.
+//! The processes of a session besides its leader: jobs in the background, children of children.
 //!
 //! Linux only, where the kernel lists them; elsewhere they are left to notice that their terminal is gone.
 
@@ -11,7 +11,7 @@ const SWEEPS_MAX: usize = 3;
 
 /// Kills what is left in the session of `leader`, which must not have been reaped: until then its id names this session
 /// and no other. A daemon that made a session of its own is not touched.
-pub(super) fn kill_rest(leader: Pid) {
+pub(crate) fn kill_rest(leader: Pid) {
     for _ in 0..SWEEPS_MAX {
         let members = members(leader);
         if members.is_empty() {
