@@ -63,6 +63,6 @@ async fn what_a_plugin_was_not_granted_is_denied_by_the_name_of_the_grant() -> R
             "{function}: {error}"
         );
     }
-    assert_eq!(client.call("asker.environment", json!({})).await?, json!([]));
+    assert_eq!(client.call("asker.environment", json!({})).await?, json!([[], 0]));
     Ok(())
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use midplane_broker::{Broker, StreamDefinition};
 use midplane_capabilities::{
     files::Root,
+    processes::{Processes, ProcessesConfig},
     storage::Storage,
     terminals::{TerminalEvent, TerminalLimits, Terminals, TerminalsConfig},
     watch::{Exclusions, Watcher},
@@ -28,6 +29,7 @@ pub struct Assembly {
     files: Root,
     watcher: Arc<Watcher>,
     terminals: Terminals,
+    processes: Processes,
 }
 
 /// Makes the host for a directory. Returns when every plugin runs or has a reason not to.
@@ -47,6 +49,7 @@ pub async fn assemble(
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !name.starts_with("MIDPLANE_"))
         .collect();
+    let processes = Processes::new(ProcessesConfig::new(directory.clone(), environment.get("PATH").cloned()));
     let (terminals, terminal_events) = terminals(directory, &environment);
     let streams = StreamDefinition::defaults();
     let broker = if durable_events { Broker::durable(&streams, &data.events()) } else { Broker::new(&streams) };
@@ -59,6 +62,7 @@ pub async fn assemble(
         watcher: watcher.clone(),
         storage: storage.clone(),
         terminals: terminals.clone(),
+        processes: processes.clone(),
         environment,
     });
     let config = PluginsConfig {
@@ -69,7 +73,7 @@ pub async fn assemble(
     };
     let plugins = Arc::new(Plugins::start(host, config).await?);
     midplane_runtime::register_native(&router, &plugins)?;
-    Ok(Assembly { router, broker, plugins, storage, files, watcher, terminals })
+    Ok(Assembly { router, broker, plugins, storage, files, watcher, terminals, processes })
 }
 
 fn terminals(root: PathBuf, environment: &BTreeMap<String, String>) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
@@ -94,6 +98,7 @@ impl Assembly {
     /// Ends everything, the newest first, and joins it.
     pub async fn close(self) {
         self.plugins.close().await;
+        self.processes.shutdown().await;
         self.terminals.shutdown().await;
         self.watcher.close().await;
         self.files.close().await;

@@ -131,6 +131,8 @@ pub const STORAGE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const STORAGE_KEY_BYTES_MAX: usize = 1024;
 /// Longest time that a reader of a plugin's log is kept waiting for a line; then it gets none, and asks again.
 pub const PLUGIN_LOG_WAIT_MAX: Duration = Duration::from_secs(20);
+/// News of the host (terminals, processes) that wait for one plugin; one more is dropped and logged.
+pub const PLUGIN_NEWS_MAX: usize = 256;
 /// Log lines kept per plugin.
 pub const PLUGIN_LOG_LINES_MAX: usize = 1000;
 /// Message and fields of one log line of a plugin; the rest is cut.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use midplane_broker::{Broker, StreamDefinition};
 use midplane_capabilities::{
     files::Root,
+    processes::{Processes, ProcessesConfig},
     storage::Storage,
     terminals::{TerminalLimits, Terminals, TerminalsConfig},
     watch::{Exclusions, Watcher},
@@ -63,6 +64,7 @@ async fn through_the_host(guests: &Path) -> Result<Duration> {
             limits: TerminalLimits::default(),
             observer: Arc::new(|_| {}),
         }),
+        processes: Processes::new(ProcessesConfig::new(home.path().to_owned(), None)),
         environment: Default::default(),
     });
     let plugins = Plugins::start(host, PluginsConfig { folder: Some(plugins), ..PluginsConfig::default() }).await?;

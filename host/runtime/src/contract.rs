@@ -48,6 +48,7 @@ static SERVED: [Served; 2] = [
             ("timers.wit", include_str!("../../../wit/host/timers.wit")),
             ("files.wit", include_str!("../../../wit/host/files.wit")),
             ("terminals.wit", include_str!("../../../wit/host/terminals.wit")),
+            ("processes.wit", include_str!("../../../wit/host/processes.wit")),
             ("exports.wit", include_str!("../../../wit/host/exports.wit")),
         ],
         add_to_linker: |linker| Plugin::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest),

@@ -6,7 +6,9 @@ use std::{
 };
 
 use midplane_broker::Broker;
-use midplane_capabilities::{files::Root, storage::Storage, terminals::Terminals, watch::Watcher};
+use midplane_capabilities::{
+    files::Root, processes::Processes, storage::Storage, terminals::Terminals, watch::Watcher,
+};
 use midplane_model::schema::Interface;
 use midplane_router::Router;
 use semver::Version;
@@ -33,6 +35,7 @@ pub struct HostParts {
     pub watcher: Arc<Watcher>,
     pub storage: Arc<Storage>,
     pub terminals: Terminals,
+    pub processes: Processes,
     /// Variables of whoever started the host, less the host's own. A plugin sees those that it is granted.
     pub environment: BTreeMap<String, String>,
 }

@@ -5,7 +5,7 @@
 //! position, the watcher merges, a repeating timer skips), so a slow plugin costs nobody anything.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -13,7 +13,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use midplane_broker::{Delivery, SubscribeOptions, Subscription};
 use midplane_capabilities::watch::{Batch, Change, ChangeKind};
-use midplane_model::{Pattern, event::rfc3339};
+use midplane_model::{Pattern, event::rfc3339, limits::PLUGIN_NEWS_MAX};
 use serde_json::json;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -48,8 +48,11 @@ pub enum Command {
         done: oneshot::Sender<bool>,
     },
     Watch(bool),
-    /// News of a terminal, already JSON.
-    Terminal(String),
+    /// News of the host for this plugin, already JSON.
+    News {
+        topic: &'static str,
+        payload: String,
+    },
 }
 
 /// The handle; the task ends when it is closed.
@@ -71,6 +74,7 @@ impl Inbox {
             timers: BTreeMap::new(),
             watch: None,
             pending: None,
+            news: VecDeque::new(),
         };
         let task = tokio::spawn(stop.clone().run_until_cancelled_owned(task.run()));
         let task = tokio::spawn(async move { _ = task.await });
@@ -97,11 +101,14 @@ struct Task {
     watch: Option<mpsc::Receiver<Batch>>,
     /// The one event that waits for room in the mailbox.
     pending: Option<Event>,
+    /// News that wait behind it, at most `PLUGIN_NEWS_MAX`; one more is dropped, and said in the log.
+    news: VecDeque<Event>,
 }
 
 impl Task {
     async fn run(mut self) {
         loop {
+            self.pending = self.pending.take().or_else(|| self.news.pop_front());
             let free = self.pending.is_none();
             let due = self.timers.values().map(|timer| timer.due).min();
             // Every branch may be dropped: none has taken anything when it is.
@@ -156,15 +163,11 @@ impl Task {
             Command::Watch(true) if self.watch.is_none() => self.watch = Some(self.host.parts.watcher.subscribe()),
             Command::Watch(true) => {}
             Command::Watch(false) => self.watch = None,
-            Command::Terminal(payload) => {
-                // Terminal news is rare and must not be lost; the one that does not fit now waits for its turn.
-                match self.slot.mailbox().try_send(Message::Event(event("midplane.terminals", payload))) {
-                    Ok(()) => {}
-                    Err(error) => {
-                        if let Message::Event(event) = error.into_inner() {
-                            self.pending.get_or_insert(event);
-                        }
-                    }
+            Command::News { topic, payload } => {
+                if self.news.len() < PLUGIN_NEWS_MAX {
+                    self.news.push_back(event(topic, payload));
+                } else {
+                    self.slot.log("warn", &format!("news on {topic} was dropped: {PLUGIN_NEWS_MAX} wait already"));
                 }
             }
         }

@@ -1,10 +1,6 @@
 //! One instance of a component: a store of its own, because a trap poisons the whole store.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use midplane_capabilities::storage::Namespace;
 use midplane_model::{CallContext, limits::PAGE_HEADER_BYTES_MAX, schema::Function};

@@ -60,6 +60,8 @@ pub struct Grants {
     pub public_pages: bool,
     /// Pages that share the host's origin.
     pub same_origin: bool,
+    /// Programs, by a name that is looked up or by an absolute path.
+    pub processes: Vec<String>,
     /// Names of variables of the host's environment.
     pub env: Vec<String>,
 }
@@ -144,9 +146,8 @@ struct RawGrants {
     files: Vec<FileGrant>,
     terminals: bool,
     same_origin: bool,
-    /// Accepted for the contract's sake; nothing of these is granted yet.
-    #[serde(rename = "processes")]
-    _processes: Vec<String>,
+    processes: Vec<String>,
+    /// Accepted for the contract's sake; nothing of it is granted yet.
     #[serde(rename = "http")]
     _http: Vec<String>,
     env: Vec<String>,
@@ -233,8 +234,18 @@ fn grants(raw: RawGrants, http: &HttpSettings) -> Result<Grants, ManifestError> 
         terminals: raw.terminals,
         public_pages: http.access == PageAccess::Public,
         same_origin: raw.same_origin,
+        processes: programs(raw.processes)?,
         env: environment(raw.env)?,
     })
+}
+
+fn programs(names: Vec<String>) -> Result<Vec<String>, ManifestError> {
+    let wrong_name =
+        |name: &&String| name.is_empty() || name.contains('\0') || (name.contains('/') && !name.starts_with('/'));
+    match names.iter().find(wrong_name) {
+        Some(name) => Err(wrong("grants.processes", format!("{name:?} is neither a name nor an absolute path"))),
+        None => Ok(names),
+    }
 }
 
 fn environment(names: Vec<String>) -> Result<Vec<String>, ManifestError> {
@@ -319,6 +330,7 @@ mod tests {
             ("files = [{ path = \"/etc\", access = \"read\" }]", "/etc"),
             ("files = [{ path = \"../x\", access = \"read\" }]", "../x"),
             ("env = [\"A=B\"]", "grants.env"),
+            ("processes = [\"./tool\"]", "grants.processes"),
         ] {
             let error = Manifest::parse(&format!("{GOOD}[grants]\n{grants}\n")).unwrap_err().to_string();
             assert!(error.contains(needle), "{error}");

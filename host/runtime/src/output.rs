@@ -43,8 +43,7 @@ impl Lines {
         let line = std::mem::replace(&mut self.line, rest);
         if !line.is_empty() {
             let slot = &self.output.slot;
-            slot.journal
-                .write(&slot.name, LogLine::new(self.output.level, &String::from_utf8_lossy(&line), Vec::new()));
+            slot.guest_line(LogLine::new(self.output.level, &String::from_utf8_lossy(&line), Vec::new()));
         }
     }
 }

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use midplane_model::{BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply, limits::PLUGIN_LOG_LINES_PER_SECOND_MAX, schema::Function};
+use midplane_model::{
+    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply,
+    limits::PLUGIN_LOG_LINES_PER_SECOND_MAX, schema::Function,
+};
 use midplane_router::{Method, Service};
 use semver::Version;
 use serde_json::Value;

@@ -369,7 +369,12 @@ impl Supervisor {
     fn tell_terminal_event(&self, event: &TerminalEvent) {
         let payload = news(event).to_string();
         for plugin in self.plugins.values().filter(|plugin| plugin.package.manifest.grants.terminals) {
-            if plugin.inbox.commands.try_send(inbox::Command::Terminal(payload.clone())).is_err() {
+            if plugin
+                .inbox
+                .commands
+                .try_send(inbox::Command::News { topic: "midplane.terminals", payload: payload.clone() })
+                .is_err()
+            {
                 plugin.slot.log("warn", "news of a terminal was dropped: too much waits already");
             }
         }

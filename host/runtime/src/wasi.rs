@@ -1,7 +1,7 @@
 //! What WASI gives a guest: clocks, random numbers, and its log as standard output. Everything else of it needs a grant, and
 //! the grants `env` and (for WASI) `files` are enforced here and nowhere else.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use midplane_capabilities::files::{FilesError, RelativePath};
 use midplane_model::Fault;
@@ -9,7 +9,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use crate::{
     host::Host,
-    manifest::{Access, FileGrant},
+    manifest::{Access, FileGrant, Grants},
     output::Output,
     package::{LoadError, Package},
     slot::Slot,
@@ -25,15 +25,18 @@ pub async fn context(host: &Host, package: &Package, slot: &Arc<Slot>) -> Result
     wasi.stdout(Output { slot: slot.clone(), level: "info" }).stderr(Output { slot: slot.clone(), level: "error" });
     // The addresses are refused by default; without this a guest could still make sockets, which are descriptors.
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-    for name in &grants.env {
-        if let Some(value) = host.parts.environment.get(name) {
-            wasi.env(name, value);
-        }
+    for (name, value) in granted_environment(&host.parts.environment, grants) {
+        wasi.env(name, value);
     }
     for grant in &grants.files {
         preopen(&mut wasi, host, grant, slot).await?;
     }
     Ok(wasi.build())
+}
+
+/// The variables that are granted and set.
+pub fn granted_environment(host: &BTreeMap<String, String>, grants: &Grants) -> impl Iterator<Item = (String, String)> {
+    grants.env.iter().filter_map(|name| Some((name.clone(), host.get(name)?.clone())))
 }
 
 /// `docs` is `/docs` for the guest, the served directory itself `/`. wasmtime resolves every path below it with

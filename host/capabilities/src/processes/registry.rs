@@ -191,6 +191,14 @@ impl Processes {
         join_all(children.values().map(|child| child.end())).await;
     }
 
+    /// As [`Processes::end_all`], for those who cannot wait.
+    pub fn abandon(&self, owner: &PluginName) {
+        let children = self.table().children.remove(owner).unwrap_or_default();
+        for child in children.into_values() {
+            self.0.tasks.spawn(async move { child.end().await });
+        }
+    }
+
     /// Ends all children, starts no more, and joins everything.
     pub async fn shutdown(&self) {
         let children = {

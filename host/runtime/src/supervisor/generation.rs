@@ -176,6 +176,7 @@ impl Supervisor {
                 RESTARTS.1.as_secs(),
                 died.reason
             );
+            self.host.parts.processes.abandon(name);
             self.withdraw(name);
             self.set_state(name, State::Disabled, Some(&reason));
             self.refuse_waiting_calls(name);
@@ -222,6 +223,7 @@ impl Supervisor {
             retire(running, ending).await;
         }
         plugin.slot.visits.end_all();
+        self.host.parts.processes.end_all(name).await;
         self.withdraw(name);
         self.set_state(name, State::Disabled, Some(reason));
         self.refuse_waiting_calls(name);
