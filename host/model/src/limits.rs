@@ -184,6 +184,17 @@ pub const PROCESS_INPUT_BYTES_MAX: usize = 256 * 1024;
 /// Pieces of input that wait for one long-lived process; one more is refused.
 pub const PROCESS_INPUTS_QUEUED_MAX: usize = 64;
 
+/// Connections of one plugin to other servers at the same time; one more request is refused.
+pub const HTTP_CONNECTIONS_MAX: usize = 32;
+/// Time for finding a server, connecting and agreeing on TLS; a guest may ask for less.
+pub const HTTP_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Time to the head of a server's answer, where the guest names none.
+pub const HTTP_FIRST_BYTE_DEFAULT: Duration = Duration::from_secs(60);
+/// Time between two pieces of a server's answer, where the guest names none.
+pub const HTTP_BETWEEN_BYTES_DEFAULT: Duration = Duration::from_secs(60);
+/// The most that a guest may ask for either.
+pub const HTTP_WAIT_MAX: Duration = Duration::from_secs(600);
+
 /// Longest workspace-relative path.
 pub const PATH_BYTES_MAX: usize = 4096;
 /// Bytes that one read returns or one write takes; more goes as a stream.

@@ -92,7 +92,7 @@ impl Guest {
             wasi,
             table: ResourceTable::new(),
             http,
-            hooks: HttpHooks,
+            hooks: HttpHooks::new(slot.clone(), &package.manifest.grants.http),
         };
         let mut store = Store::new(host.parts.engine.wasm(), guest);
         store.limiter(|guest| &mut guest.limits);

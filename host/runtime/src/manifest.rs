@@ -1,6 +1,6 @@
 //! `plugin.toml`: parsed once, unknown keys refused by name.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use midplane_capabilities::files::RelativePath;
 use midplane_model::{
@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     contract,
-    http::{HttpSettings, RawHttp},
+    http::{HttpGrant, HttpSettings, RawHttp},
     routes::{self, DeclaredRoute, RawRoute},
 };
 
@@ -56,6 +56,8 @@ pub struct Grants {
     pub subscribe: Vec<Pattern>,
     pub files: Vec<FileGrant>,
     pub terminals: bool,
+    /// Servers that may be sent requests.
+    pub http: Arc<[HttpGrant]>,
     /// Pages without a credential: `public` of the table `[http]`.
     pub public_pages: bool,
     /// Pages that share the host's origin.
@@ -145,11 +147,9 @@ struct RawGrants {
     subscribe: Vec<String>,
     files: Vec<FileGrant>,
     terminals: bool,
+    http: Vec<String>,
     same_origin: bool,
     processes: Vec<String>,
-    /// Accepted for the contract's sake; nothing of it is granted yet.
-    #[serde(rename = "http")]
-    _http: Vec<String>,
     env: Vec<String>,
 }
 
@@ -232,6 +232,7 @@ fn grants(raw: RawGrants, http: &HttpSettings) -> Result<Grants, ManifestError> 
         subscribe: patterns("grants.subscribe", raw.subscribe)?,
         files: raw.files,
         terminals: raw.terminals,
+        http: raw.http.iter().map(|text| value("grants.http", HttpGrant::parse(text))).collect::<Result<_, _>>()?,
         public_pages: http.access == PageAccess::Public,
         same_origin: raw.same_origin,
         processes: programs(raw.processes)?,

@@ -8,12 +8,13 @@ use std::{
 
 use midplane_model::{
     BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply,
-    limits::PLUGIN_LOG_LINES_PER_SECOND_MAX, schema::Function,
+    limits::{HTTP_CONNECTIONS_MAX, PLUGIN_LOG_LINES_PER_SECOND_MAX},
+    schema::Function,
 };
 use midplane_router::{Method, Service};
 use semver::Version;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     bindings::Event,
@@ -108,6 +109,8 @@ pub struct Slot {
     /// Requests for its pages that are being answered.
     pub visits: InFlight,
     pub metrics: Metrics,
+    /// Connections to other servers that its instances may have at the same time; one more is refused.
+    pub connections: Arc<Semaphore>,
     mailbox: mpsc::Sender<Message>,
     status: Mutex<Status>,
     pub logs: LogBook,
@@ -124,6 +127,7 @@ impl Slot {
             name,
             visits: InFlight::default(),
             metrics: Metrics::default(),
+            connections: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
             mailbox,
             status: Mutex::new(status),
             logs: LogBook::default(),

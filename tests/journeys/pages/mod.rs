@@ -2,8 +2,10 @@
 
 mod confined;
 mod failing;
+mod outgoing;
 mod reloaded;
 mod served;
+mod shared;
 
 use anyhow::Result;
 use midplane_tests::{Host, Options, copy_folder, guest, set_in_manifest};
