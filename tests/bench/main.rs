@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on stdout")]
 
 mod machine;
+mod pages;
 mod report;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ async fn main() -> Result<()> {
     .await?;
     calls(&host).await?;
     reloads(&host).await?;
+    pages::pages().await?;
     memory().await
 }
 
