@@ -3,30 +3,28 @@
 
 mod machine;
 mod pages;
+mod pauses;
 mod report;
 
-use anyhow::Result;
-use midplane_tests::{Host, Options, copy_folder, guest};
+use anyhow::{Context, Result};
+use midplane_tests::{Host, Options, copy_folder, guest, set_in_manifest};
 use serde_json::json;
 
 use report::{Samples, line};
 
 /// Calls of one measurement, after a tenth of it as warm-up.
 const CALLS: usize = 5_000;
-/// Reloads of one measurement.
-const RELOADS: usize = 30;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     println!("| what | figure | limit in the same run | ratio |\n|---|---|---|---|");
     start_up().await?;
-    let host = Host::start_with(Options::default(), |plugins| {
-        copy_folder(&guest("echo")?, &plugins.join("echo"))?;
-        copy_folder(&guest("counter")?, &plugins.join("counter"))
-    })
-    .await?;
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("echo")?, &plugins.join("echo"))).await?;
     calls(&host).await?;
-    reloads(&host).await?;
+    drop(host);
+    pauses::of_reloads().await?;
+    pauses::of_neighbours().await?;
     pages::pages().await?;
     memory().await
 }
@@ -68,58 +66,27 @@ async fn calls(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// The longest gap that a client sees in its calls while a stateful plugin is reloaded, against the median call.
-async fn reloads(host: &Host) -> Result<()> {
-    let (mut caller, mut admin) = (host.connect().await?, host.connect().await?);
-    let mut undisturbed = Samples::default();
-    for _ in 0..CALLS / 10 {
-        let begin = std::time::Instant::now();
-        caller.call("counter.increment", json!({})).await?;
-        undisturbed.push(begin.elapsed());
-    }
-    let mut pauses = Samples::default();
-    for _ in 0..RELOADS {
-        let reload = admin.call("plugin.reload", json!({ "name": "counter" }));
-        tokio::pin!(reload);
-        let mut longest = std::time::Duration::ZERO;
-        loop {
-            let begin = std::time::Instant::now();
-            caller.call("counter.increment", json!({})).await?;
-            longest = longest.max(begin.elapsed());
-            if let Some(done) = futures_util::FutureExt::now_or_never(&mut reload) {
-                done?;
-                break;
-            }
-        }
-        pauses.push(longest);
-    }
-    line(
-        "reload of a stateful plugin: longest call, median",
-        pauses.quantile(0.5),
-        "undisturbed call, median",
-        undisturbed.quantile(0.5),
-    );
-    line("the same, longest of all", pauses.quantile(1.0), "undisturbed call, p99", undisturbed.quantile(0.99));
-    Ok(())
-}
-
 /// Resident memory of an idle host, and what each further plugin adds.
 async fn memory() -> Result<()> {
-    const COPIES: usize = 10;
     let idle = Host::start().await?;
     let bare = machine::resident_kib(idle.pid())?;
-    let full = Host::start_with(Options::default(), |plugins| {
-        for index in 0..COPIES {
-            let folder = plugins.join(format!("echo{index}"));
-            copy_folder(&guest("echo")?, &folder)?;
-            midplane_tests::set_in_manifest(&folder, "name", &format!("name = \"echo{index}\""))?;
-        }
-        Ok(())
-    })
-    .await?;
-    let loaded = machine::resident_kib(full.pid())?;
     println!("| resident memory, idle with three plugins | {bare} KiB | | |");
-    let each = loaded.saturating_sub(bare) / COPIES as u64;
-    println!("| resident memory per further plugin (of one component) | {each} KiB | | |");
+    for count in [1, 10, 100] {
+        let full = Host::start_with(Options::default(), |plugins| {
+            (0..count).try_for_each(|index| {
+                let folder = plugins.join(format!("echo{index}"));
+                copy_folder(&guest("echo")?, &folder)?;
+                set_in_manifest(&folder, "name", &format!("name = \"echo{index}\""))
+            })
+        })
+        .await?;
+        let each = machine::resident_kib(full.pid())?.saturating_sub(bare) / count;
+        let info = full.connect().await?.call("plugin.get", json!({ "name": "echo0" })).await?;
+        let linear = info["metrics"]["memory"]["now_bytes"].as_u64().context("now_bytes")? / 1024;
+        let ratio = each as f64 / linear as f64;
+        println!(
+            "| resident memory per idle plugin, {count} of one component | {each} KiB | its linear memory: {linear} KiB | {ratio:.1} |"
+        );
+    }
     Ok(())
 }

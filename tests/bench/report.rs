@@ -24,3 +24,10 @@ pub fn line(what: &str, figure: Duration, against: &str, limit: Duration) {
     let ratio = figure.as_secs_f64() / limit.as_secs_f64().max(1e-9);
     println!("| {what} | {figure:.1?} | {against}: {limit:.1?} | {ratio:.1} |");
 }
+
+/// Median, p99 and the largest, each beside the same of another measurement.
+pub fn spread(what: &str, figures: &Samples, against: &str, limits: &Samples) {
+    for (name, part) in [("median", 0.5), ("p99", 0.99), ("largest", 1.0)] {
+        line(&format!("{what}, {name}"), figures.quantile(part), against, limits.quantile(part));
+    }
+}

@@ -48,15 +48,28 @@ pub fn build(repo: &Repo) -> Result<()> {
     Ok(())
 }
 
+/// What stands on wasmtime is built together: a crate more or less would choose other features, and compile it again.
 pub fn bench(repo: &Repo, arguments: &[&str]) -> Result<()> {
+    plugins(repo)?;
     guests(repo)?;
-    build(repo)?;
-    for (package, bench) in [("midplane-broker", "publish"), ("midplane-runtime", "calls")] {
-        shown(host_cargo(repo).args(["bench", "--package", package, "--bench", bench]))?;
+    shown(host_cargo(repo).args([
+        "bench",
+        "--profile",
+        "measure",
+        "--package",
+        "midplane-broker",
+        "--bench",
+        "publish",
+    ]))?;
+    let mut what = vec!["--profile", "measure"];
+    for package in ["midplane", "midplane-runtime", "midplane-tests"] {
+        what.extend(["--package", package]);
     }
-    let mut bench = host_cargo(repo);
-    bench.args(["run", "--release", "--package", "midplane-tests", "--bin", "bench", "--"]).args(arguments);
-    shown(&mut bench)
+    step("host, to be measured", || {
+        quiet(host_cargo(repo).arg("build").args(&what).args(["--bins", "--bench", "calls"]), RUSTUP_REMEDY)
+    })?;
+    shown(host_cargo(repo).arg("bench").args(&what).args(["--bench", "calls"]))?;
+    shown(Command::new(repo.program("measure", "bench")).current_dir(&repo.root).args(arguments))
 }
 
 pub fn test(repo: &Repo) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Calls others, by name and by type.
 
-use exports::test::relay::relay::{Error, Guest};
+use exports::test::relay::relay::{Error, Guest, Load};
 use midplane_sdk::{
     host::{context, services},
     serde_json::{Value, json},
@@ -16,6 +16,20 @@ export!(Relay);
 impl Guest for Relay {
     fn call(method: String, params: String) -> Result<String, Error> {
         services::call(&method, &params)
+    }
+
+    fn repeat(load: Load, size: u32, count: u32) -> u32 {
+        let size = size as usize;
+        let (text, bytes) = ("x".repeat(size), vec![7; size]);
+        let corners = vec![echo::Point { x: -1, y: 1 }; size];
+        let record = echo::ShapeOfEverything { name: "shape".to_owned(), corners, note: None, big: u64::MAX };
+        let as_large = |_: &u32| match load {
+            Load::Numbers => echo::add(1, 2) == 3,
+            Load::Text => echo::a_string(&text).len() == size,
+            Load::Bytes => echo::bytes(&bytes).len() == size,
+            Load::Records => echo::a_record(&record).corners.len() == size,
+        };
+        u32::try_from((0..count).filter(as_large).count()).unwrap_or(u32::MAX)
     }
 
     fn methods() -> Vec<String> {
