@@ -4,6 +4,7 @@
 mod commands;
 mod crates;
 mod doctor;
+mod fuzz;
 mod publish;
 mod repo;
 mod scripts;
@@ -20,6 +21,7 @@ cargo xtask <command>
   run [DIR] [-- ARGS]  build the plugins and the host, then serve DIR (default: .)
   test [FILTER]        build everything that tests need and run them all, or those of the host that FILTER selects
   bench                measure a release build
+  fuzz [TARGET] [SECONDS]  look for input that does harm, one target or all (default: 60 s each)
   build                the release binary target/release/midplane, with the first-party plugins inside
   plugins              the first-party plugins to target/plugins, the examples to target/examples
   guests               the guests of the tests to target/guests
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["test"] => commands::test(&repo),
         ["test", filter @ ..] => commands::test_only(&repo, filter),
         ["bench", rest @ ..] => commands::bench(&repo, rest),
+        ["fuzz", rest @ ..] => fuzz::fuzz(&repo, rest),
         ["build"] => commands::build(&repo),
         ["plugins"] => commands::plugins(&repo),
         ["guests"] => commands::guests(&repo),

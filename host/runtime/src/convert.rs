@@ -126,7 +126,10 @@ fn lift<'a>(path: &mut Path<'a>, ty: &'a Type, value: Value) -> Result<Val, Faul
         (Type::Bool, Value::Bool(value)) => Val::Bool(value),
         (Type::String, Value::String(value)) => Val::String(value),
         (Type::Json, value) => Val::String(value.to_string()),
-        (Type::F32, Value::Number(n)) => Val::Float32(n.as_f64().unwrap_or(f64::NAN) as f32),
+        (Type::F32, Value::Number(n)) => match n.as_f64().map(|n| n as f32).filter(|n| n.is_finite()) {
+            Some(n) => Val::Float32(n),
+            None => return Err(path.wrong("f32", &Value::Number(n))),
+        },
         (Type::F64, Value::Number(n)) => Val::Float64(n.as_f64().unwrap_or(f64::NAN)),
         (Type::Char, Value::String(text)) => match single_char(&text) {
             Some(c) => Val::Char(c),

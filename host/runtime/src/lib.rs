@@ -14,6 +14,8 @@ mod check;
 mod contract;
 mod convert;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod host;
 mod http;
 mod imports;

@@ -58,7 +58,7 @@ pub fn inspection(bytes: &[u8]) {
     } else {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let mut packages: Vec<Vec<(&str, &str)>> = vec![vec![("a.wit", text)]];
-        packages.extend(contract::wit().map(<[_]>::to_vec));
+        packages.extend(contract::wit().map(|wit| wit.iter().map(|(name, text)| (*name, *text)).collect()));
         interfaces_of_packages(&packages)
     };
     for interface in interfaces.iter().flatten() {
