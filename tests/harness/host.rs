@@ -19,6 +19,8 @@ use crate::{Answering, Asking, Client, PATIENCE, Unanswered, ask};
 #[derive(Default, Clone)]
 pub struct Options {
     pub arguments: Vec<String>,
+    /// Compiled code of its own. Else all hosts of all tests share one cache, which spares most of the compiling.
+    pub own_cache: bool,
 }
 
 /// A running host with directories of its own. Killed when dropped.
@@ -93,6 +95,11 @@ impl Host {
     /// The host's own directory.
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// Where a host with a cache of its own keeps compiled code.
+    pub fn code_cache(&self) -> PathBuf {
+        self.data().join("code")
     }
 
     /// Sends SIGTERM and returns the exit code. The directories are gone afterwards.
@@ -187,6 +194,9 @@ fn serve(home: &Path, options: &Options) -> Command {
     let mut command = command(home);
     command.arg("serve").arg(home.join("served")).args(["--listen", "127.0.0.1:0", "--plugins"]);
     command.arg(home.join("plugins")).arg("--data").arg(home.join("data")).args(&options.arguments);
+    if !options.own_cache {
+        command.env("XDG_CACHE_HOME", shared_cache());
+    }
     command
 }
 
@@ -204,6 +214,10 @@ fn command(home: &Path) -> Command {
         .env("SHELL", "/bin/sh")
         .env("MIDPLANE_LOG", std::env::var("MIDPLANE_LOG").unwrap_or_else(|_| "error".into()));
     command
+}
+
+fn shared_cache() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp/cache")
 }
 
 /// `MIDPLANE_BIN`, or the program beside the test's own directory.

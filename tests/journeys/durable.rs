@@ -18,7 +18,7 @@ const BATCH: u64 = 50;
 const LAST: u64 = 1_000_000;
 
 fn durable() -> Options {
-    Options { arguments: vec!["--durable-events".into()] }
+    Options { arguments: vec!["--durable-events".into()], ..Options::default() }
 }
 
 async fn start() -> Result<Host> {

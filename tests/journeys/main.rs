@@ -4,6 +4,7 @@ mod approve;
 mod bad_input;
 mod check;
 mod cli;
+mod compile;
 mod context;
 mod contract;
 mod durable;

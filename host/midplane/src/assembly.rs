@@ -41,7 +41,7 @@ pub async fn assemble(
     durable_events: bool,
 ) -> Result<Assembly> {
     let storage = Arc::new(Storage::open(&data.store())?);
-    let engine = Arc::new(Engine::new(&data.code_cache())?);
+    let engine = Arc::new(Engine::new(data.code_cache())?);
     let files = Root::open(&directory).with_context(|| format!("{} cannot be served", directory.display()))?;
     let watcher = Arc::new(Watcher::start(&files, Exclusions::default()).await?);
     // What a login shell would have, less what is the host's own.

@@ -23,13 +23,16 @@ pub struct Discovery {
 }
 
 /// The files of one served directory, all private to the user.
-pub struct DataDir(PathBuf);
+pub struct DataDir {
+    path: PathBuf,
+    code_cache: PathBuf,
+}
 
 impl DataDir {
     /// The default for a served directory: under `XDG_DATA_HOME`, named after it and a hash of its path.
     pub fn default_for(served: &Path) -> Result<PathBuf> {
         let served = served.canonicalize().with_context(|| format!("{} cannot be served", served.display()))?;
-        let base = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = absolute("XDG_DATA_HOME");
         let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
         let base = base.or_else(home).context("neither XDG_DATA_HOME nor HOME is set; give --data DIR")?;
         let name = served.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy().into_owned());
@@ -38,51 +41,61 @@ impl DataDir {
     }
 
     /// Makes the directory (0700) if it is not there.
-    pub fn open(path: PathBuf) -> Result<Self> {
+    ///
+    /// Compiled code is shared by all hosts of this user: what one has compiled, none compiles again. Only whoever chooses the
+    /// data directory, and no place for caches, gets it in there: it may be all that lasts (a volume of a container).
+    pub fn open(chosen: Option<&Path>, served: &Path) -> Result<Self> {
+        let path = match chosen {
+            Some(path) => path.to_owned(),
+            None => Self::default_for(served)?,
+        };
+        let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let shared = absolute("XDG_CACHE_HOME").or_else(|| if chosen.is_none() { home() } else { None });
+        let code_cache = shared.map_or_else(|| path.clone(), |shared| shared.join("midplane")).join("code");
         let make = || -> io::Result<()> {
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
         };
         make().with_context(|| format!("the data directory {} cannot be made", path.display()))?;
-        Ok(Self(path))
+        Ok(Self { path, code_cache })
     }
 
     pub fn store(&self) -> PathBuf {
-        self.0.join("state.redb")
+        self.path.join("state.redb")
     }
 
     /// A folder per stream, with `--durable-events`.
     pub fn events(&self) -> PathBuf {
-        self.0.join("events")
+        self.path.join("events")
     }
 
-    pub fn code_cache(&self) -> PathBuf {
-        self.0.join("code")
+    pub fn code_cache(&self) -> &Path {
+        &self.code_cache
     }
 
     pub fn tokens(&self) -> PathBuf {
-        self.0.join("tokens.json")
+        self.path.join("tokens.json")
     }
 
     pub fn audit_log(&self) -> PathBuf {
-        self.0.join("audit.log")
+        self.path.join("audit.log")
     }
 
     /// Which plugins are trusted, and with which grants.
     pub fn plugins_lock(&self) -> PathBuf {
-        self.0.join("plugins.lock")
+        self.path.join("plugins.lock")
     }
 
     /// Plugins installed for this directory; made on demand.
     pub fn plugins(&self) -> Result<PathBuf> {
-        let path = self.0.join("plugins");
+        let path = self.path.join("plugins");
         fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
         Ok(path)
     }
 
     /// The owner's token: 256 random bits, made at the first start, readable by this user only.
     pub fn token(&self) -> Result<String> {
-        let path = self.0.join("token");
+        let path = self.path.join("token");
         if let Ok(token) = fs::read_to_string(&path) {
             return Ok(token.trim().to_owned());
         }
@@ -94,17 +107,17 @@ impl DataDir {
     }
 
     pub fn announce(&self, discovery: &Discovery) -> Result<()> {
-        let path = self.0.join("host.json");
+        let path = self.path.join("host.json");
         let json = serde_json::to_vec(discovery)?;
         write_private(&path, &json).with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// Takes the announcement back, if it is still ours.
     pub fn withdraw(&self) {
-        let ours = read_discovery(&self.0).is_some_and(|(discovery, _)| discovery.pid == std::process::id());
+        let ours = read_discovery(&self.path).is_some_and(|(discovery, _)| discovery.pid == std::process::id());
         if ours {
             // The file is only a hint; a stale one is noticed by whoever connects.
-            _ = fs::remove_file(self.0.join("host.json"));
+            _ = fs::remove_file(self.path.join("host.json"));
         }
     }
 }
@@ -132,4 +145,9 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)
+}
+
+/// A directory that the environment names; relative ones do not count (XDG Base Directory Specification).
+fn absolute(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }

@@ -48,11 +48,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         .directory
         .canonicalize()
         .with_context(|| format!("{} cannot be served", arguments.directory.display()))?;
-    let data = match &arguments.data {
-        Some(path) => path.clone(),
-        None => DataDir::default_for(&directory)?,
-    };
-    let data = DataDir::open(data)?;
+    let data = DataDir::open(arguments.data.as_deref(), &directory)?;
     let token = data.token()?;
     let plugin_folder = match &arguments.plugins {
         Some(folder) if folder.is_dir() => folder.clone(),

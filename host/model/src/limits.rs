@@ -183,6 +183,15 @@ pub const PROCESS_RING_BYTES: usize = 1024 * 1024;
 pub const PROCESS_INPUT_BYTES_MAX: usize = 256 * 1024;
 /// Pieces of input that wait for one long-lived process; one more is refused.
 pub const PROCESS_INPUTS_QUEUED_MAX: usize = 64;
+/// Smallest component that runs on quickly compiled code until its optimised code is there. Below, optimising takes less
+/// than a second.
+pub const TIERED_BYTES_MIN: usize = 512 * 1024;
+/// Plugins that wait for their optimised code; one more stays as it is until it is loaded again.
+pub const OPTIMISATIONS_QUEUED_MAX: usize = 256;
+/// Compiled components on disk; the longest unused are evicted.
+pub const CODE_CACHE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Compiled functions on disk that components share; the longest unused are evicted.
+pub const FUNCTION_CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Connections of one plugin to other servers at the same time; one more request is refused.
 pub const HTTP_CONNECTIONS_MAX: usize = 32;

@@ -1,105 +1,115 @@
-//! Compiled code on disk: content-addressed and authenticated.
+//! Compiled code on disk: whole components, and the functions that several components have in common.
 //!
-//! An entry is native code that the host will run, so it is believed only if it carries a MAC under a key that lives in the
-//! same private directory (`0700`, owned by this user). The name is the hash of the component and of the engine's settings.
-//! Anything unreadable, foreign or damaged is compiled again and overwritten. When the disk refuses, nothing is cached.
+//! The name of an entry is the hash of the component, of wasmtime's version and settings, and of the tier. Anything
+//! unreadable, foreign or damaged is compiled again and overwritten. When the disk refuses, nothing is cached.
 
-use std::{
-    fs, io,
-    io::Write,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
-};
+mod functions;
+mod private;
+#[cfg(test)]
+mod tests;
 
-use hmac::{Hmac, Mac};
+use std::{io::Read, os::fd::AsRawFd, path::Path, sync::Arc};
+
+use midplane_model::limits::CODE_CACHE_BYTES_MAX;
 use sha2::{Digest, Sha256};
-use wasmtime::{Engine, component::Component};
+use wasmtime::component::Component;
 
-const MAC_BYTES: usize = 32;
+pub use functions::{Functions, Interrupted};
+use private::{Entry, PrivateDirectory};
 
+/// What the names of whole components end with.
+const ENDING: &str = ".code";
+
+/// The cache; without a directory it holds nothing.
 pub struct CodeCache {
-    directory: PathBuf,
-    key: [u8; 32],
-    /// Hash of wasmtime's version and settings.
-    settings: [u8; 32],
+    directory: Option<Arc<PrivateDirectory>>,
 }
 
 impl CodeCache {
-    pub fn open(directory: &Path, engine: &Engine) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-        let key = key(&directory.join("key"))?;
-        if fs::metadata(directory)?.uid() != fs::metadata(directory.join("key"))?.uid() {
-            return Err(io::Error::other("the directory belongs to somebody else"));
+    /// Opens the directory, which is made if it is not there. One that cannot be trusted is not used, which the log says.
+    pub fn open(path: &Path) -> Self {
+        let directory = PrivateDirectory::open(path).map(Arc::new);
+        if let Err(error) = &directory {
+            tracing::warn!(path = %path.display(), %error, "compiled code is not cached; every start compiles again");
         }
-        Ok(Self { directory: directory.to_owned(), key, settings: settings(engine) })
+        Self { directory: directory.ok() }
     }
 
-    pub fn load(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
-        let path = self.path(wasm);
-        let entry = fs::read(&path).ok()?;
-        let (mac, code) = entry.split_at_checked(MAC_BYTES)?;
-        if self.mac(&path, code).verify_slice(mac).is_err() {
-            tracing::warn!(entry = ?path.file_name(), "compiled code was damaged or is not ours; compiling again");
-            return None;
-        }
-        // SAFETY: the bytes carry our own MAC, so they are what `Component::serialize` gave this installation, for an
-        // engine with the same settings (the name contains their hash).
-        match unsafe { Component::deserialize(engine, code) } {
+    /// The cache of functions beside this one.
+    pub fn functions(&self, engine: &wasmtime::Engine) -> Arc<Functions> {
+        Functions::new(self.directory.clone(), &settings(engine))
+    }
+
+    /// The name of a component's code for an engine.
+    pub fn name(engine: &wasmtime::Engine, wasm: &[u8; 32]) -> String {
+        let digest = Sha256::new().chain_update(settings(engine)).chain_update(wasm).finalize();
+        format!("{digest:x}{ENDING}")
+    }
+
+    /// The code of this name, if it is there and can be trusted. Blocks for the reading of all of it.
+    pub fn load(&self, engine: &wasmtime::Engine, name: &str) -> Option<Component> {
+        let entry = match self.directory.as_ref()?.read(name) {
+            Ok(entry) => entry?,
+            Err(distrust) => {
+                tracing::warn!(name, %distrust, "an entry of the cache of compiled code is not used; compiling again");
+                return None;
+            }
+        };
+        entry.touch();
+        match map(engine, entry) {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(%error, "compiled code does not fit this engine; compiling again");
+                tracing::warn!(name, %error, "compiled code does not fit this engine; compiling again");
                 None
             }
         }
     }
 
-    pub fn store(&self, wasm: &[u8], component: &Component) {
-        let path = self.path(wasm);
-        let written = component.serialize().map_err(io::Error::other).and_then(|code| self.write(&path, &code));
-        if let Err(error) = written {
+    /// Keeps code, and evicts what has been unused for longest when there is too much.
+    pub fn store(&self, name: &str, code: &[u8]) {
+        let Some(directory) = &self.directory else { return };
+        let write = || {
+            let mut writer = directory.write(name)?;
+            writer.append(code)?;
+            writer.commit()?;
+            directory.evict(ENDING, CODE_CACHE_BYTES_MAX, name)
+        };
+        if let Err(error) = write() {
             tracing::warn!(%error, "compiled code could not be cached; the next start compiles again");
         }
     }
 
-    fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(&self.mac(path, code).finalize().into_bytes())?;
-        file.write_all(code)?;
-        fs::rename(&temporary, path)
-    }
-
-    fn path(&self, wasm: &[u8]) -> PathBuf {
-        let digest = Sha256::new().chain_update(self.settings).chain_update(wasm).finalize();
-        self.directory.join(format!("{digest:x}.code"))
-    }
-
-    /// Covers the name too: an entry moved to another name is no entry.
-    fn mac(&self, path: &Path, code: &[u8]) -> Hmac<Sha256> {
-        let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes).unwrap_or_default();
-        // A key of any length is fine for HMAC.
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).unwrap_or_else(|_| unreachable!("HMAC takes any key"));
-        mac.update(name);
-        mac.update(code);
-        mac
+    /// Forgets code that is of no use any more.
+    pub fn remove(&self, name: &str) {
+        if let Some(directory) = &self.directory {
+            directory.remove(name);
+        }
     }
 }
 
-fn key(path: &Path) -> io::Result<[u8; 32]> {
-    if let Ok(bytes) = fs::read(path)
-        && let Ok(key) = <[u8; 32]>::try_from(bytes)
-    {
-        return Ok(key);
+/// Maps the verified file: its pages are shared with every other host and given back when memory is short. Where files may
+/// not be mapped as code (`noexec`), it is copied.
+fn map(engine: &wasmtime::Engine, entry: Entry) -> wasmtime::Result<Component> {
+    // The descriptor, not the name: what is mapped is the very file that was verified. Only this user could change it in
+    // place, and no host does.
+    let path = format!("/dev/fd/{}", entry.file.as_raw_fd());
+    // SAFETY: the file carries our MAC over its name and content, so it is what `precompile_component` gave a host of this
+    // user for an engine with the same version and settings; the directory and the file are writable by this user alone.
+    match unsafe { Component::deserialize_file(engine, &path) } {
+        Ok(component) => Ok(component),
+        Err(_) => copy(engine, entry),
     }
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(io::Error::other)?;
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(&key)?;
-    Ok(key)
 }
 
-fn settings(engine: &Engine) -> [u8; 32] {
+fn copy(engine: &wasmtime::Engine, entry: Entry) -> wasmtime::Result<Component> {
+    let mut code = Vec::new();
+    entry.file.take(entry.content_bytes).read_to_end(&mut code).map_err(wasmtime::Error::new)?;
+    // SAFETY: as in `map`.
+    unsafe { Component::deserialize(engine, &code) }
+}
+
+/// Hash of wasmtime's version and the engine's settings, the compiler among them.
+fn settings(engine: &wasmtime::Engine) -> [u8; 32] {
     struct Hasher(Sha256);
     impl std::hash::Hasher for Hasher {
         fn finish(&self) -> u64 {

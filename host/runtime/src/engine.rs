@@ -1,21 +1,25 @@
-//! The one wasmtime engine of the process, its clock of epochs, and compiled code.
+//! WebAssembly for the whole process: one wasmtime engine a tier, the clock of their epochs, and the way from a component to
+//! code that runs.
+
+mod clock;
+mod code;
+mod compile;
+mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    sync::Arc,
 };
 
-use wasmtime::{Config, component::Component};
-
-use crate::cache::CodeCache;
-
-/// How often guests are made to yield. A spinning guest delays other work on its thread by at most this.
-const EPOCH: Duration = Duration::from_millis(5);
+use crate::cache::{CodeCache, Functions, Interrupted};
+use clock::Clock;
+use code::Codes;
+pub use code::{Code, Tier, Wasm};
+pub use compile::Progress;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -23,74 +27,69 @@ pub enum EngineError {
     Configure(#[source] wasmtime::Error),
     #[error("cannot start the clock of epochs")]
     StartClock(#[source] std::io::Error),
-    #[error("cannot use the cache of compiled code")]
-    OpenCache(#[source] std::io::Error),
     #[error("the component cannot be compiled")]
     Compile(#[source] wasmtime::Error),
+    #[error("the host is stopping; the component was not compiled to the end")]
+    Interrupted,
 }
 
-/// The engine. Dropping it stops and joins the clock.
+/// The engines. Dropping it stops and joins the clock.
 pub struct Engine {
-    wasm: wasmtime::Engine,
+    baseline: wasmtime::Engine,
+    optimised: wasmtime::Engine,
+    /// Compiles what `optimised` runs, function by function through the cache. Runs nothing.
+    compiler: wasmtime::Engine,
+    functions: Arc<Functions>,
     cache: CodeCache,
-    stop: Arc<AtomicBool>,
-    clock: Option<JoinHandle<()>>,
+    codes: Codes,
+    _clock: Clock,
 }
 
 impl Engine {
-    /// `cache` is a directory of the host's own (created with mode 0700).
+    /// `cache` is a directory of the host's own (created with mode 0700); hosts may share it.
+    ///
+    /// # Errors
+    /// When this machine cannot run WebAssembly or start a thread. A cache that cannot be used is only logged.
     pub fn new(cache: &Path) -> Result<Self, EngineError> {
-        let wasm = wasmtime::Engine::new(&config()).map_err(EngineError::Configure)?;
-        let cache = CodeCache::open(cache, &wasm).map_err(EngineError::OpenCache)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let clock = {
-            let (wasm, stop) = (wasm.clone(), stop.clone());
-            // A thread of its own: an async timer would stand still exactly when guests keep the executor busy.
-            let run = move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(EPOCH);
-                    wasm.increment_epoch();
-                }
-            };
-            std::thread::Builder::new().name("epochs".into()).spawn(run).map_err(EngineError::StartClock)?
-        };
-        Ok(Self { wasm, cache, stop, clock: Some(clock) })
+        let make = |config: &wasmtime::Config| wasmtime::Engine::new(config).map_err(EngineError::Configure);
+        let baseline = make(&settings::baseline())?;
+        let optimised = make(&settings::optimised())?;
+        let cache = CodeCache::open(cache);
+        let functions = cache.functions(&optimised);
+        let mut sharing = settings::optimised();
+        sharing.enable_incremental_compilation(functions.clone()).map_err(EngineError::Configure)?;
+        let compiler = make(&sharing)?;
+        let clock = Clock::start([baseline.clone(), optimised.clone()]).map_err(EngineError::StartClock)?;
+        Ok(Self { baseline, optimised, compiler, functions, cache, codes: Codes::default(), _clock: clock })
     }
 
+    /// The engine that runs code of a tier.
     #[must_use]
-    pub fn wasm(&self) -> &wasmtime::Engine {
-        &self.wasm
-    }
-
-    /// Compiles a component, or takes its code from the cache. Seconds of work: never call it on an async thread.
-    pub fn compile(&self, bytes: &[u8]) -> Result<Component, EngineError> {
-        if let Some(component) = self.cache.load(&self.wasm, bytes) {
-            return Ok(component);
+    pub fn wasm(&self, tier: Tier) -> &wasmtime::Engine {
+        match tier {
+            Tier::Baseline => &self.baseline,
+            Tier::Optimised => &self.optimised,
         }
-        let component = Component::new(&self.wasm, bytes).map_err(EngineError::Compile)?;
-        self.cache.store(bytes, &component);
-        Ok(component)
     }
-}
 
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(clock) = self.clock.take() {
-            clock.thread().unpark();
-            _ = clock.join();
+    /// Ends the compiles of large components, because the host is stopping: they answer [`EngineError::Interrupted`].
+    pub fn interrupt(&self) {
+        self.functions.interrupt();
+    }
+
+    /// Compiles for `optimised` with the functions that other components have left, and leaves its own.
+    fn compile_shared(&self, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
+        let _part = self.functions.join();
+        let compile = AssertUnwindSafe(|| self.compiler.precompile_component(wasm));
+        match catch_unwind(compile) {
+            Ok(compiled) => compiled.map_err(EngineError::Compile),
+            Err(payload) if (&*payload as &dyn Any).is::<Interrupted>() => Err(EngineError::Interrupted),
+            Err(payload) => resume_unwind(payload),
         }
     }
 }
 
 /// An engine for looking at components without running them: what links here links with the host's own.
 pub fn for_checks() -> Result<wasmtime::Engine, EngineError> {
-    wasmtime::Engine::new(&config()).map_err(EngineError::Configure)
-}
-
-/// Every engine of the program is made here, so that compiled code is always of one kind.
-fn config() -> Config {
-    let mut config = Config::new();
-    config.wasm_component_model(true).wasm_component_model_async(true).epoch_interruption(true);
-    config
+    wasmtime::Engine::new(&settings::optimised()).map_err(EngineError::Configure)
 }

@@ -14,7 +14,7 @@ use midplane_router::Router;
 use semver::Version;
 use tokio_util::task::TaskTracker;
 
-use crate::{engine::Engine, slot::Slot};
+use crate::{engine::Engine, optimiser::Optimiser, slot::Slot};
 
 /// A first-party plugin inside the program.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +46,13 @@ pub struct Host {
     pub(crate) offers: Offers,
     /// Requests for pages that are being answered.
     pub(crate) visits: TaskTracker,
+    pub(crate) optimiser: Optimiser,
 }
 
 impl Host {
     #[must_use]
     pub fn new(parts: HostParts) -> Arc<Self> {
-        Arc::new(Self { parts, offers: Offers::default(), visits: TaskTracker::new() })
+        Arc::new(Self { parts, offers: Offers::default(), visits: TaskTracker::new(), optimiser: Optimiser::default() })
     }
 }
 

@@ -94,7 +94,7 @@ impl Guest {
             http,
             hooks: HttpHooks::new(slot.clone(), &package.manifest.grants.http),
         };
-        let mut store = Store::new(host.parts.engine.wasm(), guest);
+        let mut store = Store::new(package.pre.engine(), guest);
         store.limiter(|guest| &mut guest.limits);
         store.call_hook(inside::follow);
         // A guest yields at every epoch and is never interrupted by one: deadlines are kept outside, by dropping the store.

@@ -1,7 +1,11 @@
 //! A plugin's files, read, checked and compiled: everything that can be known before an instance is made.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use midplane_capabilities::files::{FilesError, ListOptions, RelativePath, Root};
 use midplane_model::{
     Fault, PageRules, PluginName,
@@ -15,8 +19,8 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
     check::Imports,
-    contract,
-    engine::{self, EngineError},
+    compiling, contract,
+    engine::{self, Code, EngineError, Tier, Wasm},
     host::{Bundle, Host},
     instance::Guest,
     link,
@@ -90,6 +94,7 @@ impl LoadError {
     }
 }
 
+#[derive(Clone)]
 pub struct Package {
     pub manifest: Manifest,
     /// Of manifest and component: equal digests are the same package.
@@ -107,6 +112,12 @@ pub struct Package {
     pub stateful: bool,
     /// Can receive events.
     pub subscriber: bool,
+    /// What it runs.
+    pub code: Arc<Code>,
+    /// The component, as long as better code can be made of it.
+    wasm: Option<Wasm>,
+    /// Whether better code is being made, or waits for its turn.
+    pub optimising: Arc<AtomicBool>,
     pub pre: InstancePre<Guest>,
     /// The same for a component that answers HTTP.
     pub pages: Option<Pages>,
@@ -121,7 +132,7 @@ const INCOMING_HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
 /// The files of a plugin before anything is made of them.
 pub struct Files {
     pub manifest: String,
-    pub wasm: Vec<u8>,
+    pub wasm: Wasm,
     pub wit: Vec<(String, String)>,
 }
 
@@ -130,7 +141,7 @@ impl Files {
         let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
         Self {
             manifest: bundle.manifest.to_owned(),
-            wasm: bundle.wasm.to_vec(),
+            wasm: Bytes::from_static(bundle.wasm).into(),
             wit: bundle.wit.iter().map(own).collect(),
         }
     }
@@ -139,7 +150,7 @@ impl Files {
     pub async fn of_folder(root: &Root, folder: &str) -> Result<Self, LoadError> {
         let manifest = Self::manifest_of(root, folder).await?;
         let component = Manifest::parse(&manifest)?.component;
-        let wasm = read(root, &format!("{folder}/{component}")).await?;
+        let wasm = read(root, &format!("{folder}/{component}")).await?.into();
         let mut wit = Vec::new();
         for path in wit_files(root, folder).await {
             if let Ok(text) = read(root, &path).await {
@@ -158,15 +169,15 @@ impl Files {
 
     /// Of manifest and component: equal digests are the same package.
     pub fn digest(&self) -> String {
-        let digest = Sha256::new().chain_update(&self.manifest).chain_update([0]).chain_update(&self.wasm).finalize();
+        let digest = Sha256::new().chain_update(&self.manifest).chain_update([0]).chain_update(&*self.wasm).finalize();
         format!("{digest:x}")
     }
 }
 
-async fn read(root: &Root, path: &str) -> Result<Vec<u8>, LoadError> {
+async fn read(root: &Root, path: &str) -> Result<Bytes, LoadError> {
     let fail = |error: FilesError| LoadError::Read { path: path.to_owned(), reason: Fault::from(error).message };
     let relative = RelativePath::parse(path).map_err(fail)?;
-    Ok(root.read(&relative, None).await.map_err(fail)?.bytes.to_vec())
+    Ok(root.read(&relative, None).await.map_err(fail)?.bytes)
 }
 
 /// WIT beside the component; none is fine.
@@ -190,14 +201,11 @@ impl Package {
         check_hooks(&hooks)?;
         let documented = document(services, &files.wit, &manifest);
         routes::check(&manifest.routes, &documented)?;
-        let component = host.parts.engine.compile(&files.wasm).map_err(LoadError::Compile)?;
-        let mut linker = linker(host.parts.engine.wasm())?;
-        for interface in &needs {
-            link::define(&mut linker, interface)?;
-        }
-        let pre = linker.instantiate_pre(&component).map_err(LoadError::Instantiate)?;
+        let progress = compiling::show(host, &manifest, files.wasm.len());
+        let code = host.parts.engine.compile(&files.wasm, progress).map_err(LoadError::Compile)?;
+        let pre = linked(&code.component, &needs)?;
         let has = |name: &str| hooks.iter().any(|hook| &*hook.name == name);
-        let pages = pages(&component, &pre)?;
+        let pages = pages(&code.component, &pre)?;
         Ok(Self {
             digest: files.digest(),
             services: documented.into_iter().map(Arc::new).collect(),
@@ -207,11 +215,28 @@ impl Package {
             wasm_bytes: files.wasm.len(),
             stateful: has("state"),
             subscriber: has("subscriber"),
+            wasm: (code.tier == Tier::Baseline).then(|| files.wasm.clone()),
+            optimising: Arc::default(),
+            code,
             pre,
             pages,
             page_rules: PageRules { access: manifest.http.access.clone(), same_origin: manifest.grants.same_origin },
             manifest,
         })
+    }
+
+    pub fn wants_better_code(&self) -> bool {
+        self.wasm.is_some()
+    }
+
+    /// The same package on optimised code. Seconds of work.
+    pub fn optimised(&self, host: &Host) -> Result<Self, LoadError> {
+        let Some(wasm) = &self.wasm else { return Ok(self.clone()) };
+        let progress = compiling::show(host, &self.manifest, self.wasm_bytes);
+        let code = host.parts.engine.optimise(wasm, progress).map_err(LoadError::Compile)?;
+        let pre = linked(&code.component, &self.needs)?;
+        let pages = pages(&code.component, &pre)?;
+        Ok(Self { code, pre, pages, wasm: None, ..self.clone() })
     }
 }
 
@@ -237,6 +262,15 @@ fn needs(imports: Vec<Interface>) -> Result<Vec<Interface>, LoadError> {
     Ok(needs)
 }
 
+/// The component with everything that it imports.
+fn linked(component: &Component, needs: &[Interface]) -> Result<InstancePre<Guest>, LoadError> {
+    let mut linker = linker(component.engine())?;
+    for interface in needs {
+        link::define(&mut linker, interface)?;
+    }
+    linker.instantiate_pre(component).map_err(LoadError::Instantiate)
+}
+
 fn linker(engine: &wasmtime::Engine) -> Result<Linker<Guest>, LoadError> {
     let fail = |interface: &str| {
         let interface = interface.to_owned();
@@ -255,11 +289,7 @@ pub fn links(wasm: &[u8], imports: Vec<Interface>, hooks: &[Interface]) -> Resul
     check_hooks(hooks)?;
     let engine = engine::for_checks().map_err(LoadError::Compile)?;
     let component = Component::new(&engine, wasm).map_err(|error| LoadError::Compile(EngineError::Compile(error)))?;
-    let mut linker = linker(&engine)?;
-    for interface in &needs {
-        link::define(&mut linker, interface)?;
-    }
-    linker.instantiate_pre(&component).map(drop).map_err(LoadError::Instantiate)
+    linked(&component, &needs).map(drop)
 }
 
 /// Whether the host calls an exported interface of itself, rather than serving it to others.

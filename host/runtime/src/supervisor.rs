@@ -39,7 +39,7 @@ use crate::{
     log_book::{LogQuery, Numbered},
     manifest::Manifest,
     metrics,
-    package::LoadError,
+    package::{LoadError, Package},
     slot::State,
 };
 pub use ask::Ask;
@@ -82,7 +82,7 @@ pub struct Summary {
     pub newer: Option<String>,
 }
 
-enum Command {
+pub(crate) enum Command {
     Reload {
         name: PluginName,
         done: oneshot::Sender<Result<Summary, Fault>>,
@@ -97,6 +97,8 @@ enum Command {
         folder: String,
         done: oneshot::Sender<Result<Summary, Fault>>,
     },
+    /// The same files in another form.
+    Upgrade(Arc<Package>),
     /// Plugin folders whose files changed and have been quiet since.
     Changed(BTreeSet<String>),
     Died {
@@ -156,9 +158,14 @@ impl Plugins {
             table: table.clone(),
             commands: commands.downgrade(),
         };
+        if let Err(error) = host.optimiser.start(host.clone(), commands.downgrade()) {
+            tracing::warn!(%error, "large plugins keep their baseline code");
+        }
         supervisor.load_everything().await;
+        let ending = host.clone();
         let task = tokio::spawn(async move {
             supervisor.run(receiver, config.terminal_events).await;
+            ending.optimiser.close(&ending).await;
             if let Some(watch) = watch {
                 watch.close().await;
             }
@@ -350,6 +357,7 @@ impl Supervisor {
                     let answer = self.load_folder(&folder).await;
                     _ = done.send(answer);
                 }
+                Some(Command::Upgrade(package)) => self.upgrade(package).await,
                 Some(Command::Changed(folders)) => {
                     for folder in folders {
                         self.folder_changed(&folder).await;

@@ -9,7 +9,7 @@ const HOST: &str = "midplane:host/";
 const WASI: &str = "wasi:";
 
 /// Imported interfaces by full id.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Clone, Serialize)]
 pub struct Imports {
     /// Of the host's own contract.
     pub host: Vec<String>,
@@ -18,7 +18,7 @@ pub struct Imports {
     pub plugins: Vec<PluginImport>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PluginImport {
     pub interface: String,
     /// Signatures of the functions that it uses.

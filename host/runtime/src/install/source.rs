@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use bytes::Bytes;
+
 use super::{MANIFEST, SourceError, WIT_FOLDER, archive, bare, collected::Collected, folder};
 use crate::{manifest::Manifest, package::Files};
 
@@ -74,7 +76,7 @@ impl PluginFiles {
         let wit = self.files.iter().filter_map(|(path, bytes)| Some((wit_name(path)?.to_owned(), text(bytes))));
         Files {
             manifest: self.files.get(MANIFEST).map(|bytes| text(bytes)).unwrap_or_default(),
-            wasm: self.files.get(&self.manifest.component).cloned().unwrap_or_default(),
+            wasm: self.files.get(&self.manifest.component).cloned().map(Bytes::from).unwrap_or_default().into(),
             wit: wit.collect(),
         }
     }

@@ -152,6 +152,7 @@ impl Supervisor {
         plugin.running = Some(running);
         plugin.slot.set_newer(None);
         self.remember(name).await;
+        self.host.optimiser.want(&package);
         self.show(name);
         self.set_state(name, State::Running, None);
     }

@@ -1,6 +1,10 @@
 //! What the supervisor keeps about a plugin, and what it shows of it.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use midplane_model::PageAccess;
 use midplane_router::describe_interface;
@@ -89,6 +93,9 @@ impl Shown {
         json["source"] = self.source.describe().into();
         json["sha256"] = self.package.digest.as_str().into();
         json["component_bytes"] = self.package.wasm_bytes.into();
+        json["code"] = json!({
+            "tier": self.package.code.tier.as_str(), "optimising": self.package.optimising.load(Ordering::Relaxed),
+        });
         json["services"] = services.into();
         json["hooks"] = json!(self.package.hooks);
         json["imports"] = json!(self.package.imports);

@@ -57,6 +57,19 @@ impl Supervisor {
         }
     }
 
+    /// The same files in another form take the place of what runs.
+    pub(super) async fn upgrade(&mut self, package: Arc<Package>) {
+        let name = package.manifest.name.clone();
+        let Some(plugin) = self.plugins.get(&name).filter(|plugin| plugin.package.digest == package.digest) else {
+            return;
+        };
+        let source = plugin.source.clone();
+        match self.replace(&name, source.clone(), package).await {
+            Ok(()) => self.set_state(&name, State::Running, Some("optimised code")),
+            Err(error) => self.announce_failure(&source.describe(), Some(&name), &error),
+        }
+    }
+
     /// Reads, checks and compiles off the async threads, and asks the lock.
     pub(super) async fn read(&self, source: &Source) -> Result<Arc<Package>, LoadError> {
         let package = self.build(source).await?;
