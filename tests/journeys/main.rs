@@ -2,6 +2,7 @@
 
 mod approve;
 mod bad_input;
+mod chain;
 mod check;
 mod cli;
 mod compile;
@@ -27,6 +28,7 @@ mod reload;
 mod rest;
 mod restart;
 mod security;
+mod shapes;
 mod site;
 mod terminals;
 mod tokens;
