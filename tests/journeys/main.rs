@@ -4,7 +4,6 @@ mod approve;
 mod bad_input;
 mod chain;
 mod check;
-mod chain;
 mod cli;
 mod compile;
 mod colours;
