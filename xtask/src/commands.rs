@@ -34,7 +34,14 @@ pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
     replace_with(program)
 }
 
-/// The program itself. `cargo test` does not build it, because the journeys run it as a user would, from outside.
+/// The tests, and the program that the journeys run as a user would, from outside. Built together, so that every crate is
+/// built once: alone, the program would ask for other features of what it shares with the tests.
+fn tests(repo: &Repo) -> Result<()> {
+    let arguments = ["build", "--workspace", "--bins", "--tests"];
+    step("host and tests", || quiet(host_cargo(repo).args(arguments), RUSTUP_REMEDY)).map(drop)
+}
+
+/// The program itself.
 fn program(repo: &Repo) -> Result<()> {
     step("host", || quiet(host_cargo(repo).args(["build", "--package", "midplane"]), RUSTUP_REMEDY)).map(drop)
 }
@@ -81,7 +88,7 @@ pub fn test(repo: &Repo) -> Result<()> {
             quiet(cargo(&folder).args(["test", "--workspace", "--target-dir"]).arg(build), RUSTUP_REMEDY)
         })?;
     }
-    program(repo)?;
+    tests(repo)?;
     shown(host_cargo(repo).args(["test", "--workspace"]))
 }
 
@@ -89,7 +96,7 @@ pub fn test(repo: &Repo) -> Result<()> {
 pub fn test_only(repo: &Repo, filter: &[&str]) -> Result<()> {
     plugins(repo)?;
     guests(repo)?;
-    program(repo)?;
+    tests(repo)?;
     shown(host_cargo(repo).args(["test", "--workspace"]).args(filter))
 }
 
