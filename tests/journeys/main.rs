@@ -2,6 +2,7 @@
 
 mod approve;
 mod bad_input;
+mod chain;
 mod check;
 mod cli;
 mod compile;
@@ -31,6 +32,7 @@ mod reload;
 mod rest;
 mod restart;
 mod security;
+mod shapes;
 mod site;
 mod terminals;
 mod tokens;

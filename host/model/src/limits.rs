@@ -121,6 +121,11 @@ pub const PACKAGE_PATH_BYTES_MAX: usize = 256;
 pub const RELOAD_DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Quiet time of a plugin's files before it is reloaded.
 pub const RELOAD_QUIET: Duration = Duration::from_millis(200);
+/// Bytes that leave a guest in one call or import: the largest write of a file, and some more beside it. A dynamic value
+/// counts 40, so a list of single bytes inside another value ends at a fortieth. Beyond, the instance ends.
+pub const HOSTCALL_BYTES_MAX: usize = FILE_BYTES_MAX + 1024 * 1024;
+/// Bytes of one `list<u8>` from JSON inside another value, where they cost forty times their size; more is `too_large`.
+pub const DYNAMIC_BYTES_MAX: usize = 1024 * 1024;
 /// Calls that one instance may leave unfinished inside; one more failure of that kind ends the instance.
 pub const CALLS_GIVEN_UP_MAX: usize = 16;
 /// First and longest pause before a plugin that failed starts again; it doubles in between.

@@ -3,7 +3,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use midplane_capabilities::storage::Namespace;
-use midplane_model::{CallContext, limits::PAGE_HEADER_BYTES_MAX, schema::Function};
+use midplane_model::{
+    CallContext, Fault,
+    limits::{HOSTCALL_BYTES_MAX, PAGE_HEADER_BYTES_MAX},
+    schema::Function,
+};
 use tokio::sync::mpsc;
 use wasmtime::{
     Store, StoreLimitsBuilder,
@@ -15,13 +19,14 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::{
     bindings::{Ending, Occasion, Snapshot},
     contract::{Hooks, Outcome},
+    convert,
     host::{Host, split_id},
     http::HttpHooks,
     inbox,
     inside::{self, Answer, Entry, Inside},
     metrics::Limiter,
     package::{LoadError, Package},
-    shapes::{self, Shape},
+    shapes::{self, Shape, Values},
     slot::Slot,
     wasi,
 };
@@ -97,6 +102,7 @@ impl Guest {
         let mut store = Store::new(package.pre.engine(), guest);
         store.limiter(|guest| &mut guest.limits);
         store.call_hook(inside::follow);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
         // A guest yields at every epoch and is never interrupted by one: deadlines are kept outside, by dropping the store.
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
@@ -110,6 +116,26 @@ pub struct Export {
     pub function: Arc<Function>,
     /// How bytes get in and out quickly, where the signature has a fast path.
     pub shape: Option<&'static dyn Shape>,
+}
+
+impl Export {
+    /// Parameters from JSON.
+    pub fn lift(&self, params: serde_json::Value) -> Result<Values, Fault> {
+        match self.shape {
+            Some(shape) => shape.lift(&self.function, params).map(Values::Shaped),
+            None => convert::lift_params(&self.function, params).map(Values::Dynamic),
+        }
+    }
+
+    /// The result as JSON.
+    pub fn lower(&self, values: Values) -> Result<String, Fault> {
+        match (values, self.shape) {
+            (Values::Dynamic(values), _) => convert::lower_result(&self.function, &values),
+            (Values::Shaped(result), Some(shape)) => shape.lower(&self.function, result),
+            // Equal signatures have equal shapes.
+            (Values::Shaped(_), None) => Err(Fault::internal()),
+        }
+    }
 }
 
 /// What the component exports, looked up once.

@@ -8,7 +8,6 @@ use wasmtime::component::{Accessor, Val};
 use crate::{
     actor::describe,
     bindings::Event,
-    convert,
     inside::{Answer, Entry, Inside},
     instance::{Export, Exports, Guest},
     log_line::LogLine,
@@ -42,12 +41,12 @@ impl Turn<'_> {
         }
     }
 
-    fn lift(&self, method: &str, params: serde_json::Value) -> Result<(&Export, Vec<Val>), Fault> {
+    fn lift(&self, method: &str, params: serde_json::Value) -> Result<(&Export, Values), Fault> {
         let export = self.exports.methods.get(method).ok_or_else(|| {
             let message = format!("{method} is not there any more: the plugin was replaced while this call waited");
             Fault::new(ErrorCode::MethodNotFound, message)
         })?;
-        Ok((export, convert::lift_params(&export.function, params)?))
+        Ok((export, export.lift(params)?))
     }
 
     fn find(&self, interface: &str, expects: &Function) -> Result<&Export, Fault> {
@@ -70,15 +69,14 @@ impl Turn<'_> {
     async fn by_name(
         &self,
         export: &Export,
-        args: Vec<Val>,
+        args: Values,
         context: CallContext,
         reply: oneshot::Sender<Result<Reply, Fault>>,
     ) {
         let gone = self.inside.enter(self.id, Entry { context, called: true, answer: Answer::Json(reply) });
-        let Some(values) = unless_gone(&gone, self.enter(export, &args)).await else { return };
+        let Some(values) = unless_gone(&gone, self.enter(export, args)).await else { return };
         let Some(Entry { answer: Answer::Json(reply), .. }) = self.inside.leave(self.id) else { return };
-        let json = convert::lower_result(&export.function, &values);
-        _ = reply.send(json.and_then(|json| {
+        _ = reply.send(export.lower(values).and_then(|json| {
             RawValue::from_string(json).map(|result| Reply { result }).map_err(|_| Fault::internal())
         }));
     }
@@ -91,24 +89,25 @@ impl Turn<'_> {
         reply: oneshot::Sender<Result<Values, Fault>>,
     ) {
         let gone = self.inside.enter(self.id, Entry { context, called: true, answer: Answer::Values(reply) });
-        let results = async {
-            match (args, export.shape) {
-                (Values::Dynamic(args), _) => self.enter(export, &args).await.map(Values::Dynamic),
-                (Values::Shaped(args), Some(shape)) => {
-                    let began = |task| self.inside.began(self.id, task);
-                    self.settle(shape.enter(self.accessor, export.func, args, &began).await).map(Values::Shaped)
-                }
-                // Equal signatures have equal shapes.
-                (Values::Shaped(_), None) => self.settle(Err(wasmtime::Error::msg("arguments of another shape"))),
-            }
-        };
-        let Some(results) = unless_gone(&gone, results).await else { return };
+        let Some(values) = unless_gone(&gone, self.enter(export, args)).await else { return };
         if let Some(Entry { answer: Answer::Values(reply), .. }) = self.inside.leave(self.id) {
-            _ = reply.send(Ok(results));
+            _ = reply.send(Ok(values));
         }
     }
 
-    async fn enter(&self, export: &Export, args: &[Val]) -> Option<Vec<Val>> {
+    async fn enter(&self, export: &Export, args: Values) -> Option<Values> {
+        match (args, export.shape) {
+            (Values::Dynamic(args), _) => self.enter_dynamic(export, &args).await.map(Values::Dynamic),
+            (Values::Shaped(args), Some(shape)) => {
+                let began = |task| self.inside.began(self.id, task);
+                self.settle(shape.enter(self.accessor, export.func, args, &began).await).map(Values::Shaped)
+            }
+            // Equal signatures have equal shapes.
+            (Values::Shaped(_), None) => self.settle(Err(wasmtime::Error::msg("arguments of another shape"))),
+        }
+    }
+
+    async fn enter_dynamic(&self, export: &Export, args: &[Val]) -> Option<Vec<Val>> {
         let mut results = vec![Val::Bool(false); usize::from(export.function.result.is_some())];
         let started = self.accessor.with(|access| export.func.start_call_concurrent(access, args, &mut results));
         let call = self.settle(started)?;

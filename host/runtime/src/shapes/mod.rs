@@ -1,20 +1,24 @@
-//! Fast paths for typed imports that carry bytes.
+//! Fast paths for signatures that carry bytes, between plugins and from JSON.
 //!
 //! A dynamic value of wasmtime is 40 bytes a piece, so a `list<u8>` costs about a thousand times more through dynamic values
 //! than through a Rust type. The common signatures with bytes are therefore linked and entered by Rust types; the values cross
 //! between the stores as one box. Everything else goes the dynamic way, which is as quick for strings and small records.
 
+mod outcome;
+mod value;
+
 use std::{any::Any, marker::PhantomData, sync::Arc};
 
-use midplane_model::{
-    BoxFuture, Fault,
-    schema::{Function, Type},
-};
+use midplane_model::{BoxFuture, Fault, schema::Function};
+use serde_json::Value as Json;
 use wasmtime::component::{
     Accessor, ComponentNamedList, ComponentType, Func, GuestTaskId, Lift, LinkerInstance, Lower, Val,
 };
 
+use self::{outcome::Outcome, value::Params};
 use crate::{
+    bindings::Error,
+    convert,
     instance::Guest,
     link::{Leaving, Route},
 };
@@ -42,6 +46,12 @@ pub trait Shape: Send + Sync {
         args: Box<dyn Any + Send>,
         began: &'a (dyn Fn(GuestTaskId) + Sync),
     ) -> BoxFuture<'a, wasmtime::Result<Box<dyn Any + Send>>>;
+
+    /// Parameters from JSON, as [`crate::convert::lift_params`] reads them.
+    fn lift(&self, function: &Function, params: Json) -> Result<Box<dyn Any + Send>, Fault>;
+
+    /// The result as JSON, as [`crate::convert::lower_result`] writes it.
+    fn lower(&self, function: &Function, result: Box<dyn Any + Send>) -> Result<String, Fault>;
 }
 
 /// The shape of a function, if it has one.
@@ -51,25 +61,25 @@ pub fn of(function: &Function) -> Option<&'static dyn Shape> {
 
 type Bytes = Vec<u8>;
 
-const SHAPES: &[&dyn Shape] = &[
-    &Of::<(Bytes,), Bytes>(PhantomData),
-    &Of::<(Bytes,), Result<Bytes, String>>(PhantomData),
-    &Of::<(Bytes,), Result<(), String>>(PhantomData),
-    &Of::<(Bytes,), Result<String, String>>(PhantomData),
-    &Of::<(Bytes,), String>(PhantomData),
-    &Of::<(String,), Bytes>(PhantomData),
-    &Of::<(String,), Result<Bytes, String>>(PhantomData),
-    &Of::<(String, Bytes), Bytes>(PhantomData),
-    &Of::<(String, Bytes), Result<Bytes, String>>(PhantomData),
-    &Of::<(String, Bytes), Result<(), String>>(PhantomData),
-];
+macro_rules! shapes {
+    ($($params:ty => $($result:ty),*;)*) => { &[$($(&Of::<$params, $result>(PhantomData),)*)*] };
+}
+
+const SHAPES: &[&dyn Shape] = shapes! {
+    (Bytes,) => Bytes, String, Result<Bytes, String>, Result<(), String>, Result<String, String>,
+        Result<Bytes, Error>, Result<(), Error>, Result<String, Error>;
+    (String, Bytes) => Bytes, String, Result<Bytes, String>, Result<(), String>, Result<String, String>,
+        Result<Bytes, Error>, Result<(), Error>, Result<String, Error>;
+    (String,) => Bytes, Result<Bytes, String>, Result<Bytes, Error>, Result<Option<Bytes>, Error>;
+    () => Bytes, Result<Bytes, String>, Result<Bytes, Error>;
+};
 
 struct Of<P, R>(PhantomData<fn(P) -> R>);
 
 impl<P, R> Shape for Of<P, R>
 where
     P: Params + ComponentNamedList + Lift + Lower + Send + Sync + 'static,
-    R: Value + ComponentType + Lift + Lower + Send + Sync + 'static,
+    R: Outcome + ComponentType + Lift + Lower + Send + Sync + 'static,
 {
     fn fits(&self, function: &Function) -> bool {
         P::fit(function) && function.result.as_ref().is_some_and(R::is)
@@ -107,10 +117,22 @@ where
             Ok(Box::new(result) as Box<dyn Any + Send>)
         })
     }
+
+    fn lift(&self, function: &Function, params: Json) -> Result<Box<dyn Any + Send>, Fault> {
+        P::lift(convert::arguments(function, params)?).map(|params| Box::new(params) as Box<dyn Any + Send>)
+    }
+
+    fn lower(&self, function: &Function, result: Box<dyn Any + Send>) -> Result<String, Fault> {
+        match (&function.result, result.downcast::<R>()) {
+            (Some(ty), Ok(result)) => result.lower(ty),
+            // Equal signatures have equal shapes.
+            _ => Err(Fault::internal()),
+        }
+    }
 }
 
 /// What the importing guest gets: the result, the fault as its own error, or its end.
-async fn answer<P: Any + Send, R: Value + 'static>(leaving: Leaving, params: P) -> wasmtime::Result<(R,)> {
+async fn answer<P: Any + Send, R: Outcome + 'static>(leaving: Leaving, params: P) -> wasmtime::Result<(R,)> {
     let fault = match leaving.call(Values::Shaped(Box::new(params))).await {
         Ok(Values::Shaped(result)) => match result.downcast::<R>() {
             Ok(result) => return Ok((*result,)),
@@ -123,77 +145,5 @@ async fn answer<P: Any + Send, R: Value + 'static>(leaving: Leaving, params: P) 
     match R::of_fault(&fault) {
         Some(error) => Ok((error,)),
         None => Err(leaving.end(&fault).await),
-    }
-}
-
-/// A Rust type and the WIT type it stands for.
-trait Value: Sized {
-    fn is(ty: &Type) -> bool;
-
-    /// A fault as a value of this type, where it has a place for one.
-    fn of_fault(_: &Fault) -> Option<Self> {
-        None
-    }
-}
-
-impl Value for Bytes {
-    fn is(ty: &Type) -> bool {
-        matches!(ty, Type::List(item) if matches!(**item, Type::U8))
-    }
-}
-
-impl Value for String {
-    fn is(ty: &Type) -> bool {
-        matches!(ty, Type::String | Type::Json)
-    }
-}
-
-impl<T: MaybeUnit> Value for Result<T, String> {
-    fn is(ty: &Type) -> bool {
-        matches!(ty, Type::Result { ok, err: Some(err) } if T::is_optional(ok.as_deref()) && String::is(err))
-    }
-
-    fn of_fault(fault: &Fault) -> Option<Self> {
-        Some(Err(fault.to_string()))
-    }
-}
-
-/// The payload of a result, which may be none.
-trait MaybeUnit {
-    fn is_optional(ty: Option<&Type>) -> bool;
-}
-
-impl MaybeUnit for () {
-    fn is_optional(ty: Option<&Type>) -> bool {
-        ty.is_none()
-    }
-}
-
-impl MaybeUnit for Bytes {
-    fn is_optional(ty: Option<&Type>) -> bool {
-        ty.is_some_and(Bytes::is)
-    }
-}
-
-impl MaybeUnit for String {
-    fn is_optional(ty: Option<&Type>) -> bool {
-        ty.is_some_and(String::is)
-    }
-}
-
-/// A tuple of parameters.
-trait Params {
-    fn fit(function: &Function) -> bool;
-}
-
-impl<A: Value> Params for (A,) {
-    fn fit(function: &Function) -> bool {
-        matches!(&function.params[..], [a] if A::is(&a.ty))
-    }
-}
-
-impl<A: Value, B: Value> Params for (A, B) {
-    fn fit(function: &Function) -> bool {
-        matches!(&function.params[..], [a, b] if A::is(&a.ty) && B::is(&b.ty))
     }
 }
