@@ -84,6 +84,6 @@ fn names(folders: &[PathBuf]) -> Vec<String> {
     folders.iter().map(|folder| file_name(folder)).collect()
 }
 
-fn file_name(path: &Path) -> String {
+pub fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -46,7 +46,7 @@ fn component_name(manifest: &str) -> Option<String> {
 }
 
 /// The names in the table `[dependencies]`.
-fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
+pub fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
     let table = manifest.lines().skip_while(|line| line.trim() != "[dependencies]").skip(1);
     table.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('=').map(|(name, _)| name.trim()))
 }

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    crates,
     publish::{self, Files},
     repo::Repo,
     step::{quiet, skipped, step},
@@ -20,85 +21,151 @@ use crate::{
 /// Pinned: another version may make another component of the same source.
 const COMPONENTIZE_JS: &str = "componentize-qjs@0.4.5";
 const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
-const JS_GUEST: &str = "greeter-js";
-const PY_GUEST: &str = "greeter-py";
 pub const NODE_REMEDY: &str = "install Node.js 20 or newer, with npm";
 pub const PYTHON_REMEDY: &str = "install Python 3.10 or newer, with venv";
 
+#[derive(Clone, Copy)]
+enum Language {
+    JavaScript,
+    Python,
+}
+
+impl Language {
+    /// Told from the only script in a guest's folder.
+    fn of(source: &Path) -> Result<Option<(Self, PathBuf)>> {
+        let mut found = None;
+        for path in publish::folder(source)?.into_keys() {
+            let language = match path.extension().and_then(|extension| extension.to_str()) {
+                Some("js") => Self::JavaScript,
+                Some("py") => Self::Python,
+                _ => continue,
+            };
+            found = Some((language, source.join(path)));
+        }
+        Ok(found)
+    }
+
+    /// The program that makes components, fetched if it is not there; none where the language itself is missing.
+    fn tool(self, repo: &Repo) -> Result<Option<PathBuf>> {
+        match self {
+            Self::JavaScript if version("npm", "--version").is_none() => Ok(None),
+            Self::JavaScript => javascript_tool(&repo.target("js")).map(Some),
+            Self::Python if version("python3", "--version").is_none() => Ok(None),
+            Self::Python => python_tool(&repo.target("py")).map(Some),
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::JavaScript => NODE_REMEDY,
+            Self::Python => PYTHON_REMEDY,
+        }
+    }
+}
+
 /// One guest on its way: its sources, the WIT it is built against, and what comes out.
 struct Guest {
-    name: &'static str,
+    name: String,
     source: PathBuf,
+    script: PathBuf,
     wit: PathBuf,
     component: PathBuf,
 }
 
 /// Builds what can be built here; gives the names of the guests.
 pub fn build_guests(repo: &Repo) -> Result<Vec<String>> {
-    if version("npm", "--version").is_some() {
-        build(repo, JS_GUEST, javascript)?;
-    } else {
-        skipped(JS_GUEST, &format!("npm is missing; {NODE_REMEDY}"));
+    let mut names = Vec::new();
+    for source in crates::folders(&repo.path("tests/guests"))? {
+        let Some((language, script)) = Language::of(&source)? else { continue };
+        let name = crates::file_name(&source);
+        let scratch = repo.target("guests-build").join(&name);
+        let guest = Guest {
+            wit: scratch.join("wit"),
+            component: scratch.join("component.wasm"),
+            name: name.clone(),
+            source,
+            script,
+        };
+        match language.tool(repo)? {
+            Some(tool) => build(repo, language, &tool, &guest)?,
+            None => skipped(&name, &format!("its language is missing; {}", language.remedy())),
+        }
+        names.push(name);
     }
-    if version("python3", "--version").is_some() {
-        build(repo, PY_GUEST, python)?;
-    } else {
-        skipped(PY_GUEST, &format!("python3 is missing; {PYTHON_REMEDY}"));
-    }
-    Ok(vec![JS_GUEST.to_owned(), PY_GUEST.to_owned()])
+    Ok(names)
 }
 
-fn build(repo: &Repo, name: &'static str, make: fn(&Repo, &Guest) -> Result<()>) -> Result<()> {
-    let source = repo.path("tests/guests").join(name);
-    let scratch = repo.target("guests-build").join(name);
-    let guest = Guest { name, wit: scratch.join("wit"), component: scratch.join("component.wasm"), source };
-    // Other languages' tools take one folder, so the guest's WIT and the host's are put together.
-    let mut wit: Files = publish::folder(&guest.source.join("wit"))?;
-    let host = publish::folder(&repo.path("wit/host"))?;
-    wit.extend(host.into_iter().map(|(path, bytes)| (Path::new("deps/midplane-host").join(path), bytes)));
-    publish::sync(&guest.wit, &wit)?;
-    if is_stale(&guest)? {
-        make(repo, &guest)?;
+fn build(repo: &Repo, language: Language, tool: &Path, guest: &Guest) -> Result<()> {
+    let own = guest.source.join("wit");
+    publish::sync(&guest.wit, &wit(repo, guest)?)?;
+    if is_stale(guest)? {
+        let mut componentize = match language {
+            Language::JavaScript => javascript(tool, guest),
+            Language::Python => python(tool, guest),
+        };
+        step(&guest.name, || quiet(&mut componentize, language.remedy()))?;
     }
-    publish::plugin(&guest.source, &guest.source.join("wit"), &guest.component, &repo.target("guests").join(name))
+    publish::plugin(&guest.source, &own, &guest.component, &repo.target("guests").join(&guest.name))
 }
 
-fn javascript(repo: &Repo, guest: &Guest) -> Result<()> {
-    let tools = repo.target("js");
+/// These tools take one folder, so the guest's WIT, the host's and that of the plugins it depends on are put together.
+fn wit(repo: &Repo, guest: &Guest) -> Result<Files> {
+    let mut wit = publish::folder(&guest.source.join("wit"))?;
+    let mut add = |name: &str, folder: &Path| -> Result<()> {
+        let files = publish::folder(folder)?;
+        wit.extend(files.into_iter().map(|(path, bytes)| (Path::new("deps").join(name).join(path), bytes)));
+        Ok(())
+    };
+    add("midplane-host", &repo.path("wit/host"))?;
+    for name in publish::dependencies(&fs::read_to_string(guest.source.join("plugin.toml"))?) {
+        let folder = guest.source.with_file_name(name).join("wit");
+        // A guest may bring another's WIT itself.
+        if folder.is_dir() && !guest.source.join("wit/deps").join(name).exists() {
+            add(name, &folder)?;
+        }
+    }
+    Ok(wit)
+}
+
+fn javascript_tool(tools: &Path) -> Result<PathBuf> {
     let program = tools.join("node_modules/.bin/componentize-qjs");
     if !program.exists() {
         step(COMPONENTIZE_JS, || {
             let mut npm = Command::new("npm");
-            npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&tools).arg(COMPONENTIZE_JS);
+            npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(tools).arg(COMPONENTIZE_JS);
             quiet(&mut npm, NODE_REMEDY)
         })?;
     }
-    step(guest.name, || {
-        let mut componentize = Command::new(&program);
-        componentize.arg("--js").arg(guest.source.join("greeter.js")).arg("--wit").arg(&guest.wit);
-        // The contract's functions are plain `func`, so the smaller runtime without the asynchronous ABI will do.
-        componentize.args(["--world", "guest", "--sync", "--output"]).arg(&guest.component);
-        quiet(&mut componentize, NODE_REMEDY).map(drop)
-    })
+    Ok(program)
 }
 
-fn python(repo: &Repo, guest: &Guest) -> Result<()> {
-    let tools = repo.target("py");
+fn javascript(tool: &Path, guest: &Guest) -> Command {
+    let mut componentize = Command::new(tool);
+    componentize.arg("--js").arg(&guest.script).arg("--wit").arg(&guest.wit);
+    // The contract's functions are plain `func`, so the smaller runtime without the asynchronous ABI will do.
+    componentize.args(["--world", "guest", "--sync", "--output"]).arg(&guest.component);
+    componentize
+}
+
+fn python_tool(tools: &Path) -> Result<PathBuf> {
     let program = tools.join("bin/componentize-py");
     if !program.exists() {
         step(COMPONENTIZE_PY, || {
             let mut venv = Command::new("python3");
-            quiet(venv.args(["-m", "venv"]).arg(&tools), PYTHON_REMEDY)?;
+            quiet(venv.args(["-m", "venv"]).arg(tools), PYTHON_REMEDY)?;
             let mut pip = Command::new(tools.join("bin/pip"));
             quiet(pip.args(["install", "--quiet", "--disable-pip-version-check", COMPONENTIZE_PY]), PYTHON_REMEDY)
         })?;
     }
-    step(guest.name, || {
-        let mut componentize = Command::new(&program);
-        componentize.arg("--wit-path").arg(&guest.wit).args(["--world", "guest", "componentize", "--python-path"]);
-        componentize.arg(&guest.source).arg("app").arg("--output").arg(&guest.component);
-        quiet(&mut componentize, PYTHON_REMEDY).map(drop)
-    })
+    Ok(program)
+}
+
+fn python(tool: &Path, guest: &Guest) -> Command {
+    let mut componentize = Command::new(tool);
+    componentize.arg("--wit-path").arg(&guest.wit).args(["--world", "guest", "componentize", "--python-path"]);
+    componentize.arg(&guest.source).arg(guest.script.file_stem().unwrap_or_default());
+    componentize.arg("--output").arg(&guest.component);
+    componentize
 }
 
 /// Whether a source is newer than the component: making one takes up to ten seconds.
