@@ -3,8 +3,8 @@
 mod approve;
 mod bad_input;
 mod chain;
-mod check;
 mod chain;
+mod check;
 mod cli;
 mod compile;
 mod colours;

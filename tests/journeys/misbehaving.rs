@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use anyhow::Result;
-use midplane_tests::{Host, Options, copy_folder, guest};
+use midplane_tests::{Host, Options, copy_folder, guest, set_in_manifest};
 use serde_json::json;
 
 /// Runs a bad guest beside a good one that is called all the time, and returns code and error of the bad call.
@@ -69,5 +69,32 @@ async fn a_leaking_guest_ends_at_its_memory_limit() -> Result<()> {
 async fn a_flooding_guest_floods_only_its_own_log() -> Result<()> {
     let (code, error) = beside_a_good_one("flood", "flood.forever", json!({})).await?;
     assert_eq!(code, "timeout", "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_guest_that_publishes_too_much_is_told_to_wait_and_a_reload_does_not_help() -> Result<()> {
+    let host = Host::start_with(Options::default(), |plugins| {
+        copy_folder(&guest("flood")?, &plugins.join("flood"))?;
+        set_in_manifest(&plugins.join("flood"), "deadline_ms", "deadline_ms = 30000")
+    })
+    .await?;
+    let mut client = host.connect().await?;
+    let (code, error) = client.fault("flood.events", json!([1_000_000])).await?;
+    assert_eq!(
+        (code.as_str(), &error["data"]["details"]["quota"]),
+        ("quota_exceeded", &json!("event_events")),
+        "{error}"
+    );
+    assert!(error["data"]["details"]["retry_after_ms"].as_u64().is_some_and(|ms| ms > 0), "{error}");
+
+    client.call("plugin.reload", json!({ "name": "flood" })).await?;
+    // As many as a name that was quiet could publish at once.
+    let (code, error) = client.fault("flood.events", json!([2_000])).await?;
+    assert_eq!(code, "quota_exceeded", "{error}");
+    let metrics = client.call("plugin.get", json!({ "name": "flood" })).await?["metrics"].take();
+    assert_eq!(metrics["events_refused"], 2);
+    // Others have their own.
+    client.call("event.publish", json!({ "topic": "test.a", "payload": 1 })).await?;
     Ok(())
 }

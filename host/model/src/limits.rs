@@ -174,6 +174,14 @@ pub const PLUGIN_LOG_LINE_BYTES_MAX: usize = 8 * 1024;
 pub const PLUGIN_LOG_FIELDS_MAX: usize = 16;
 /// Log lines that a guest writes in a second; the rest is dropped and counted.
 pub const PLUGIN_LOG_LINES_PER_SECOND_MAX: u32 = 200;
+/// Events that a guest publishes in a second, on average; one more is `quota_exceeded`.
+pub const PLUGIN_EVENTS_PER_SECOND_MAX: u64 = 1000;
+/// Events that a guest which was quiet publishes at once.
+pub const PLUGIN_EVENTS_BURST_MAX: u64 = 2000;
+/// Payload bytes that a guest publishes in a second, on average.
+pub const PLUGIN_EVENT_BYTES_PER_SECOND_MAX: u64 = 8 * 1024 * 1024;
+/// Payload bytes that a guest which was quiet publishes at once; the largest event fits many times.
+pub const PLUGIN_EVENT_BYTES_BURST_MAX: u64 = 32 * 1024 * 1024;
 /// Bytes of writes that wait for the storage writer; further writers wait.
 pub const STORAGE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Writes that share one durable commit.

@@ -19,7 +19,9 @@ use midplane_model::{ErrorCode, Fault};
 use serde_json::Value;
 
 impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+    fn from(mut fault: Fault) -> Self {
+        // The contract's error has no member of its own for it.
+        fault.details.extend(fault.retry_after_ms.map(|ms| ("retry_after_ms".to_owned(), ms.into())));
         let details = (!fault.details.is_empty()).then(|| Value::Object(fault.details).to_string());
         Self { code: fault.code.as_str().to_owned(), message: fault.message, details }
     }

@@ -15,6 +15,7 @@ mod compiling;
 mod contract;
 mod convert;
 mod engine;
+mod event_budget;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod host;

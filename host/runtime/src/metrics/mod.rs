@@ -91,6 +91,8 @@ pub struct Metrics {
     pub pauses: Pauses,
     /// Events that the guest has taken.
     pub events: Counter,
+    /// Events of the guest that were beyond its budget.
+    pub events_refused: Counter,
     pub log_lines_dropped: Counter,
 }
 
@@ -108,6 +110,7 @@ impl Default for Metrics {
             reloads: Counter::default(),
             pauses: Pauses::default(),
             events: Counter::default(),
+            events_refused: Counter::default(),
             log_lines_dropped: Counter::default(),
         }
     }
