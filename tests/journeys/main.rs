@@ -3,7 +3,6 @@
 mod approve;
 mod bad_input;
 mod chain;
-mod chain;
 mod check;
 mod cli;
 mod compile;
