@@ -28,7 +28,7 @@ pub enum TokenCommand {
 pub struct CreateArguments {
     /// Names the principal: 1 to 64 of a-z, 0-9, '.', '_', '-'.
     name: String,
-    /// What it may do: read, write, terminal, exec, admin, method:<pattern>. May be given several times.
+    /// What it may do: read, write, terminal, exec, admin, method:PATTERN. May be given several times.
     #[arg(long = "scope", default_value = "read")]
     scopes: Vec<String>,
     /// When it ends: `30s`, `15m`, `12h` or `90d` from now; without it, when it is revoked.

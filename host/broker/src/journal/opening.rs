@@ -23,7 +23,7 @@ use crate::{clock, epoch::draw_epoch, home::HomeError};
 /// The subfolder for files that cannot be trusted. There is one; the next damage replaces it.
 const DAMAGED: &str = "damaged";
 
-/// A journal, and what else [`Opened`] says.
+/// A journal, and what else `Opened` says.
 pub(super) struct Reopened {
     pub journal: Journal,
     pub events: Vec<Arc<Event>>,
