@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use midplane_capabilities::files::RelativePath;
 use midplane_model::{
     PageAccess, Pattern, PluginName, Scope,
-    limits::{PLUGIN_DEADLINE_DEFAULT, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT},
+    limits::{PLUGIN_DEADLINE_DEFAULT, PLUGIN_INSTANCES_MAX, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT},
 };
 use semver::{Version, VersionReq};
 use serde::Deserialize;
@@ -101,8 +101,10 @@ pub struct Limits {
     pub memory_bytes: usize,
     pub deadline: Duration,
     pub queue: usize,
-    /// Calls of `async func` exports inside at the same time.
+    /// Calls of `async func` exports inside at the same time, in each instance.
     pub max_concurrency: usize,
+    /// Instances that share the calls; more than one only for plugins that keep no state in memory.
+    pub instances: usize,
 }
 
 #[derive(Deserialize)]
@@ -257,8 +259,8 @@ fn environment(names: Vec<String>) -> Result<Vec<String>, ManifestError> {
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
-    if raw.instances.is_some_and(|instances| instances != 1) {
-        return Err(wrong("limits.instances", "more than one instance is not supported yet; use max_concurrency"));
+    if raw.instances.is_some_and(|instances| instances > PLUGIN_INSTANCES_MAX) {
+        return Err(wrong("limits.instances", format!("at most {PLUGIN_INSTANCES_MAX}")));
     }
     let positive = |key: &str, value: Option<usize>, default: usize| match value {
         Some(0) => Err(wrong(key, "must be at least 1")),
@@ -269,6 +271,7 @@ fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
         deadline: raw.deadline_ms.map_or(PLUGIN_DEADLINE_DEFAULT, Duration::from_millis),
         queue: positive("limits.queue", raw.queue, PLUGIN_QUEUE_DEFAULT)?,
         max_concurrency: positive("limits.max_concurrency", raw.max_concurrency, 1)?,
+        instances: positive("limits.instances", raw.instances, 1)?,
     })
 }
 
