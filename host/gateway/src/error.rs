@@ -19,6 +19,4 @@ pub enum GatewayError {
     ReadWit(#[from] WitError),
     #[error("a REST route of a native service does not fit: {0}")]
     AddRoute(String),
-    #[error("the WIT of the native services has no interface {name:?}")]
-    FindInterface { name: &'static str },
 }

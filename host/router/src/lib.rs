@@ -13,7 +13,7 @@ mod rest;
 mod wit;
 
 pub use describe::{describe_interface, json_schema, openrpc, param_schemas};
-pub use native::{Handler, Params, register_native};
+pub use native::{Handler, Params, native_interface, register_native};
 pub use openapi::openapi;
 pub use registry::{Method, Methods, Owner, Router, Service};
 pub use rest::{Found, REST_PREFIX, Route, Template, Verb, Wanted};

@@ -1,6 +1,9 @@
 //! Services of the host itself: described by WIT like every other, served by a closure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use midplane_model::{
     BoxFuture, Call, CallContext, Fault, Reply, Scope,
@@ -11,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::{
     accept::{Path, accept_fields},
     registry::{Method, Owner, Router, Service},
-    wit::interface_methods,
+    wit::{WitError, interface_methods, interfaces_of_packages},
 };
 
 /// Serves a native interface: function name in snake_case, parameters by name (all required ones are there and fit their
@@ -34,6 +37,23 @@ impl Params {
             Fault::invalid_params(&path, format!("{path}: {error}"))
         })
     }
+}
+
+/// An interface of the host's own services by its name. The WIT inside the program is read once, by whoever asks first.
+///
+/// # Errors
+/// The program was built from WIT that does not fit, which the tests exclude.
+pub fn native_interface(name: &'static str) -> Result<Interface, WitError> {
+    static INTERFACES: OnceLock<Result<Vec<Interface>, WitError>> = OnceLock::new();
+    let read = || {
+        interfaces_of_packages(&[
+            vec![("types.wit", include_str!("../../../wit/host/types.wit"))],
+            vec![("native.wit", include_str!("../../../wit/native/native.wit"))],
+        ])
+    };
+    let interfaces = INTERFACES.get_or_init(read).as_ref().map_err(Clone::clone)?;
+    let found = interfaces.iter().find(|interface| &*interface.name == name);
+    found.cloned().ok_or(WitError::FindNative { name })
 }
 
 /// Registers every function of `interface` under the native owner that bears its name. A function needs the scope that
@@ -92,7 +112,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::interfaces_of_packages;
 
     const WIT: &str = r"
         package test:native@0.1.0;

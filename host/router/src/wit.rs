@@ -14,7 +14,7 @@ use wit_parser::{
 };
 
 /// Why WIT could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum WitError {
     #[error("the file is no component: {0}")]
     DecodeComponent(String),
@@ -22,6 +22,8 @@ pub enum WitError {
     NoComponent,
     #[error("WIT of {name} cannot be parsed: {reason}")]
     ParseText { name: String, reason: String },
+    #[error("the WIT of the native services has no interface {name:?}")]
+    FindNative { name: &'static str },
 }
 
 /// Imports and exports of a component, with the docs it carries.

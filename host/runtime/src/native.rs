@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use midplane_model::{Fault, PluginName, Scope, limits::PLUGIN_LOG_WAIT_MAX};
-use midplane_router::{Params, Router, interfaces_of_packages, register_native};
+use midplane_router::{Params, Router, native_interface, register_native};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,16 +20,10 @@ const LOGS_DEFAULT: usize = 100;
 /// # Errors
 /// `internal` if the WIT inside the program cannot be read, which the tests exclude.
 pub fn register(router: &Router, plugins: &Arc<Plugins>) -> Result<(), Fault> {
-    let wit = [
-        vec![("types.wit", include_str!("../../../wit/host/types.wit"))],
-        vec![("native.wit", include_str!("../../../wit/native/native.wit"))],
-    ];
-    let interfaces = interfaces_of_packages(&wit).map_err(|error| {
+    let interface = native_interface("plugin").map_err(|error| {
         tracing::error!(%error, "the WIT of native services");
         Fault::internal()
     })?;
-    let interface =
-        interfaces.into_iter().find(|interface| &*interface.name == "plugin").ok_or_else(Fault::internal)?;
     let scopes = [
         ("reload", Scope::Admin),
         ("enable", Scope::Admin),
