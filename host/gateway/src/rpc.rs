@@ -67,8 +67,8 @@ impl Shared {
         self.metrics.call();
         let effects = context.effects.clone();
         let (request_id, principal) = (context.request_id.clone(), context.principal.name.clone());
-        let administers = self.router.find(&invocation.method).is_ok_and(|method| method.scope == Scope::Admin);
         let method = invocation.method.clone();
+        let administers = self.router.methods().get(&method).is_some_and(|method| method.scope == Scope::Admin);
         let work = async {
             self.wait_for(invocation.meta.after.as_deref(), &context).await?;
             self.router.call(Call { method: invocation.method, params: invocation.params, context }).await
@@ -84,6 +84,15 @@ impl Shared {
             self.metrics.error(fault.code);
         }
         answer.map(|reply| Success { reply, at: effects.positions() })
+    }
+
+    /// Why a body was not read. `what` it would have been.
+    pub(crate) fn unread(&self, what: &str, rejection: &BytesRejection) -> Fault {
+        if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
+            return Fault::new(ErrorCode::InvalidRequest, "the body could not be read");
+        }
+        let limit = self.config.limits.message_bytes;
+        Fault::new(ErrorCode::TooLarge, format!("a {what} has at most {limit} bytes")).with("limit_bytes", limit)
     }
 
     /// The answer to what never became a call.
@@ -117,7 +126,13 @@ pub(crate) async fn post(
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => return unread(&shared, &rejection),
+        Err(rejection) => {
+            let fault = shared.unread("message", &rejection);
+            return match fault.code {
+                ErrorCode::TooLarge => json(StatusCode::PAYLOAD_TOO_LARGE, shared.refusal(&Id::null(), &fault)),
+                _ => Problem::from(fault).into_response(),
+            };
+        }
     };
     let parsed = std::str::from_utf8(&body)
         .map_err(|_| Fault::new(ErrorCode::ParseError, "the message is not UTF-8"))
@@ -164,16 +179,6 @@ impl HttpCaller<'_> {
         let request_id = context.request_id.clone();
         (request_id, self.shared.run(invocation, context).await)
     }
-}
-
-fn unread(shared: &Shared, rejection: &BytesRejection) -> Response {
-    if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::new(ErrorCode::InvalidRequest, "the body could not be read").into_response();
-    }
-    let limit = shared.config.limits.message_bytes;
-    let fault =
-        Fault::new(ErrorCode::TooLarge, format!("a message has at most {limit} bytes")).with("limit_bytes", limit);
-    json(StatusCode::PAYLOAD_TOO_LARGE, shared.refusal(&Id::null(), &fault))
 }
 
 fn json(status: StatusCode, text: String) -> Response {

@@ -100,7 +100,7 @@ impl Request<'_> {
     async fn answer(self, shared: &Shared, principal: &Arc<Principal>) -> Result<Response, Refusal> {
         let meta = headers::meta(self.headers)?;
         let found = self.find(shared)?;
-        let body = self.body.map_err(|rejection| unread(shared, &rejection))?;
+        let body = self.body.map_err(|rejection| shared.unread("body", &rejection))?;
         let function = &found.method.function;
         let mut given = params::Given::default();
         given.path(function, &found.parameters)?;
@@ -159,12 +159,4 @@ fn segments(path: &str) -> Result<Vec<String>, Fault> {
         text.map(Into::into).map_err(|_| Fault::new(ErrorCode::InvalidRequest, "the path is not UTF-8"))
     };
     below.split('/').map(decode).collect()
-}
-
-fn unread(shared: &Shared, rejection: &BytesRejection) -> Fault {
-    if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
-        return Fault::new(ErrorCode::InvalidRequest, "the body could not be read");
-    }
-    let limit = shared.config.limits.message_bytes;
-    Fault::new(ErrorCode::TooLarge, format!("a body has at most {limit} bytes")).with("limit_bytes", limit)
 }
