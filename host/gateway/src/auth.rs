@@ -10,11 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use midplane_model::{ErrorCode, Fault};
+use midplane_model::ErrorCode;
 use serde_json::json;
 
 use crate::{
-    error::GatewayError,
     pages,
     problem::Problem,
     routes::{Access, SOCKET_PATH, access},
@@ -122,7 +121,7 @@ pub(crate) async fn exchange(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Arc<Identity>>,
 ) -> Result<Response, Problem> {
-    let secret = shared.cookies.issue(identity).map_err(|error| unissued(&error))?;
+    let secret = shared.cookies.issue(identity)?;
     let secure = if shared.config.behind_tls { "; Secure" } else { "" };
     let (name, age) = (shared.cookie_name(), shared.cookies.age_max().as_secs());
     let cookie = format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
@@ -134,13 +133,8 @@ pub(crate) async fn ticket(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Arc<Identity>>,
 ) -> Result<Response, Problem> {
-    let ticket = shared.tickets.issue(identity).map_err(|error| unissued(&error))?;
+    let ticket = shared.tickets.issue(identity)?;
     let expires_in_ms = u64::try_from(shared.tickets.age_max().as_millis()).unwrap_or(u64::MAX);
     let body = json!({"ticket": ticket, "expires_in_ms": expires_in_ms});
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response())
-}
-
-fn unissued(error: &GatewayError) -> Problem {
-    tracing::error!(error = error as &dyn std::error::Error, "no secret could be issued");
-    Fault::internal().into()
 }

@@ -7,13 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use midplane_model::limits::SECRETS_MAX;
+use midplane_model::{Fault, limits::SECRETS_MAX};
 
-use crate::{
-    error::GatewayError,
-    tokens::{Identity, digest},
-};
+use crate::tokens::{Identity, digest, random};
 
 type Digest = [u8; 32];
 
@@ -42,11 +38,9 @@ impl Secrets {
     /// A new secret of 256 random bits, base64url.
     ///
     /// # Errors
-    /// `DrawRandom`.
-    pub(crate) fn issue(&self, identity: Arc<Identity>) -> Result<String, GatewayError> {
-        let mut bits = [0; 32];
-        getrandom::fill(&mut bits).map_err(|source| GatewayError::DrawRandom { purpose: "a secret", source })?;
-        let secret = URL_SAFE_NO_PAD.encode(bits);
+    /// `internal` when the operating system gives no random bytes.
+    pub(crate) fn issue(&self, identity: Arc<Identity>) -> Result<String, Fault> {
+        let secret = random::<32>("a secret")?;
         let digest = digest(&secret);
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if live.order.len() >= SECRETS_MAX

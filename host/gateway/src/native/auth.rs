@@ -1,6 +1,9 @@
 //! `auth.*`: tokens are issued, listed and revoked.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use midplane_model::{
     BoxFuture, CallContext, ErrorCode, Fault, Scope,
@@ -11,7 +14,10 @@ use midplane_model::{
 use midplane_router::{Params, Router, register_native};
 use serde_json::{Value, json};
 
-use crate::{audit::Audit, tokens::Tokens};
+use crate::{
+    audit::Audit,
+    tokens::{TokenRecord, Tokens},
+};
 
 struct AuthService {
     tokens: Arc<Tokens>,
@@ -57,13 +63,12 @@ impl AuthService {
     }
 
     fn list(&self) -> Value {
-        let describe = |record: &crate::tokens::TokenRecord| {
+        let describe = |(record, last_used): (TokenRecord, Option<SystemTime>)| {
             let mut token = record.describe();
-            let used = self.tokens.of(&record.principal()).and_then(|identity| identity.last_used());
-            token["last_used_at"] = used.map(rfc3339).into();
+            token["last_used_at"] = last_used.map(rfc3339).into();
             token
         };
-        self.tokens.list().iter().map(describe).collect()
+        self.tokens.list().into_iter().map(describe).collect()
     }
 
     fn revoke(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {

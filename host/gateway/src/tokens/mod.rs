@@ -134,11 +134,12 @@ impl Tokens {
         Ok(true)
     }
 
-    /// The issued tokens that are valid now, in the order of their ids.
-    pub fn list(&self) -> Vec<TokenRecord> {
+    /// The issued tokens that are valid now, in the order of their ids, each with its last use.
+    pub fn list(&self) -> Vec<(TokenRecord, Option<SystemTime>)> {
         let mut issued = self.lock();
         issued.forget_expired();
-        issued.records.values().cloned().collect()
+        let last_used = |record: &TokenRecord| issued.by_digest.get(&record.sha256)?.last_used();
+        issued.records.values().map(|record| (record.clone(), last_used(record))).collect()
     }
 
     fn save(&self, records: &[TokenRecord]) -> Result<(), Fault> {
@@ -175,7 +176,7 @@ impl Issued {
 }
 
 /// Random bytes, base64url.
-fn random<const BYTES: usize>(purpose: &'static str) -> Result<String, Fault> {
+pub(crate) fn random<const BYTES: usize>(purpose: &'static str) -> Result<String, Fault> {
     let mut bits = [0; BYTES];
     getrandom::fill(&mut bits).map_err(|error| {
         tracing::error!(%error, "the operating system gave no random bytes for {purpose}");
