@@ -16,7 +16,12 @@ use wasmtime::component::{HasSelf, Linker};
 
 pub use hooks::{Hooks, Outcome};
 
-use crate::{bindings::Plugin, host::split_id, instance::Guest, package::LoadError};
+use crate::{
+    bindings::Plugin,
+    host::{same_track, split_id},
+    instance::Guest,
+    package::LoadError,
+};
 
 /// What the names of all interfaces of the contract begin with.
 const PREFIX: &str = "midplane:host/";
@@ -120,11 +125,6 @@ impl Served {
             })
         })
     }
-}
-
-/// Versions within which types never change: the minor of 0.x, the major from 1.0 on.
-fn same_track(a: &Version, b: &Version) -> bool {
-    a.major == b.major && (a.major > 0 || a.minor == b.minor)
 }
 
 #[cfg(test)]

@@ -103,8 +103,13 @@ pub fn split_id(id: &str) -> (&str, Version) {
     (name, Version::parse(version).unwrap_or(Version::new(0, 0, 0)))
 }
 
-/// Cargo's caret rule: the same left-most non-zero part, and not older.
+/// Cargo's caret rule: the same track, and not older.
 pub fn compatible(wanted: &Version, offered: &Version) -> bool {
+    same_track(wanted, offered) && offered >= wanted
+}
+
+/// Versions within which types never change: those with the same left-most non-zero part.
+pub fn same_track(a: &Version, b: &Version) -> bool {
     let track = |v: &Version| {
         if v.major > 0 {
             (v.major, 0, 0)
@@ -114,7 +119,7 @@ pub fn compatible(wanted: &Version, offered: &Version) -> bool {
             (0, 0, v.patch)
         }
     };
-    track(wanted) == track(offered) && offered >= wanted
+    track(a) == track(b)
 }
 
 #[cfg(test)]
