@@ -7,6 +7,8 @@
 
 mod child;
 pub mod files;
+#[cfg(test)]
+mod leaks;
 pub mod processes;
 mod ring;
 pub mod storage;

@@ -8,6 +8,7 @@ use std::{
 use midplane_model::{ErrorCode, Fault, PluginName, limits::*};
 
 use super::*;
+use crate::leaks::{self, children, descriptors};
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -277,25 +278,14 @@ async fn names_are_looked_up_in_absolute_folders_only_and_bad_commands_are_named
 /// Descriptors and children are counted for the whole process, so this runs in one of its own.
 #[test]
 fn a_hundred_processes_leave_no_descriptor_and_no_child() {
-    let inner = "processes::tests::hundred_processes";
-    let run = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", inner, "--ignored", "--test-threads=1"])
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success() && told.contains("1 passed"), "{told}");
+    leaks::run_alone("processes::tests::hundred_processes");
 }
 
 #[tokio::test]
 #[ignore = "run by a_hundred_processes_leave_no_descriptor_and_no_child, alone in its process"]
 async fn hundred_processes() {
     let bench = Bench::new();
-    let counted = || {
-        let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
-        let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-        let children: usize = children.map(|list| list.split_whitespace().count()).sum();
-        (fs::read_dir("/proc/self/fd").unwrap().count(), children)
-    };
+    let counted = || (descriptors(), children());
     bench.run("true", RunOptions::default()).await;
     let before = counted();
     assert_eq!(before.1, 0);

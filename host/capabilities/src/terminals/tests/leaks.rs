@@ -1,19 +1,14 @@
 //! Terminals leave nothing behind.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use super::*;
+use crate::leaks::{self, children, descriptors};
 
 /// Descriptors, children and threads are counted for the whole process, so this runs in one of its own.
 #[test]
 fn a_hundred_terminals_leave_no_descriptor_child_or_thread() {
-    let inner = "terminals::tests::leaks::hundred_cycles";
-    let run = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", inner, "--ignored", "--test-threads=1"])
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success() && told.contains("1 passed"), "{told}");
+    leaks::run_alone("terminals::tests::leaks::hundred_cycles");
 }
 
 #[tokio::test]
@@ -35,16 +30,6 @@ async fn cycle(bench: &Bench) {
     client.until_sees("ready").await;
     bench.terminals.close(&id).await.unwrap();
     client.drain().await;
-}
-
-fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-fn children() -> usize {
-    let lists = fs::read_dir("/proc/self/task").unwrap().flatten();
-    let count = |list: String| list.split_whitespace().count();
-    lists.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).map(count).sum()
 }
 
 fn terminal_threads() -> usize {
