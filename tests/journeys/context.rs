@@ -1,6 +1,6 @@
 //! Several calls inside one instance: what each import does, it does for the call that it belongs to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use midplane_tests::{Client, Host, Options, copy_folder, guest};
@@ -74,6 +74,47 @@ async fn events_of_overlapping_calls_carry_the_request_that_caused_them() -> Res
     for id in ids {
         result(&mut client, id).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn progress_of_overlapping_calls_reaches_those_who_asked_and_no_others() -> Result<()> {
+    let host = host().await?;
+    let mut client = host.connect().await?;
+    for token in ["a", "b"] {
+        let params = json!([3, [{ "of": token, "done": 1 }, { "of": token, "done": 2 }]]);
+        let call = json!({
+            "jsonrpc": "2.0", "id": token, "method": "overlap.meet_and_report", "params": params,
+            "meta": { "progress_token": token },
+        });
+        client.send_text(&call.to_string()).await?;
+    }
+    // The third comes through another plugin, whose client would not know what to make of it.
+    let params = json!({ "method": "overlap.meet_and_report", "params": [3, [{ "of": "nobody" }]] });
+    let through = json!({
+        "jsonrpc": "2.0", "id": "through", "method": "relay.call", "params": params,
+        "meta": { "progress_token": "through" },
+    });
+    client.send_text(&through.to_string()).await?;
+    let (mut told, mut results) = (Vec::new(), BTreeMap::new());
+    while results.len() < 3 {
+        let message = client.message().await?;
+        match message["id"].as_str() {
+            Some(id) => _ = results.insert(id.to_owned(), message["result"].clone()),
+            None => {
+                let params = &message["params"];
+                assert_eq!((&message["method"], &params["value"]["of"]), (&json!("$/progress"), &params["token"]));
+                told.push((params["token"].clone(), params["value"]["done"].clone()));
+            }
+        }
+    }
+    for token in ["a", "b"] {
+        assert_eq!(results[token], true, "{results:?}");
+        assert!(told.contains(&(json!(token), json!(2))), "the last report is always told: {told:?}");
+    }
+    assert_eq!(results["through"], false, "{results:?}");
+    let (code, error) = client.fault("overlap.meet_and_report", json!([0, ["x".repeat(256 * 1024)]])).await?;
+    assert_eq!(code, "too_large", "{error}");
     Ok(())
 }
 

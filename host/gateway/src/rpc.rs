@@ -36,6 +36,7 @@ impl Shared {
             deadline: Deadline::after(granted),
             chain: Arc::from([]),
             peer,
+            progress: None,
             effects: Effects::default(),
             cancel,
         }

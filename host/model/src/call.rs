@@ -16,6 +16,7 @@ use crate::{
     limits::CALL_CHAIN_MAX,
     name::PluginName,
     principal::Principal,
+    progress::Progress,
 };
 
 /// The moment after which nobody waits for the answer.
@@ -65,6 +66,8 @@ pub struct CallContext {
     pub chain: Arc<[PluginName]>,
     /// The connection it came from, where there is one: what `terminals.attach` opens its channel on.
     pub peer: Option<Arc<dyn Peer>>,
+    /// Where the client is told how far the call is, if it asked for that.
+    pub progress: Option<Progress>,
     /// Where the events stand that this call causes.
     pub effects: Effects,
     /// Set when the caller gave up. Work that can stop early should.
@@ -81,12 +84,14 @@ impl CallContext {
             deadline: Deadline::after(timeout),
             chain: Arc::from([]),
             peer: None,
+            progress: None,
             effects: Effects::default(),
             cancel: CancellationToken::new(),
         }
     }
 
-    /// The context of a call that `plugin` makes while serving this one.
+    /// The context of a call on its way into the plugin `callee`. Only the plugin that a client has called tells that client how
+    /// far it is: what those behind it would tell is in no form that the client knows.
     ///
     /// # Errors
     /// `cycle` when `callee` is already being entered, or when the chain is too long.
@@ -99,7 +104,8 @@ impl CallContext {
             return Err(Fault::new(ErrorCode::Cycle, message).with("chain", chain));
         }
         let chain = self.chain.iter().cloned().chain([callee.clone()]).collect();
-        Ok(Self { chain, ..self.clone() })
+        let progress = self.progress.clone().filter(|_| self.chain.is_empty());
+        Ok(Self { chain, progress, ..self.clone() })
     }
 }
 

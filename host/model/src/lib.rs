@@ -12,6 +12,7 @@ pub mod limits;
 pub mod name;
 pub mod page;
 pub mod principal;
+pub mod progress;
 pub mod schema;
 pub mod topic;
 
@@ -23,6 +24,7 @@ pub use fault::{ErrorCode, Fault};
 pub use name::PluginName;
 pub use page::{Page, PageAccess, PageBody, PageRules, Pages};
 pub use principal::{Principal, Scope};
+pub use progress::{News, NobodyListens, Progress};
 pub use topic::{Pattern, Topic};
 
 /// A boxed future, for traits that are used as objects.

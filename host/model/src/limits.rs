@@ -18,6 +18,10 @@ pub const BATCH_ITEMS_MAX: usize = 100;
 pub const BATCH_CONCURRENCY_MAX: usize = 16;
 /// Calls in flight per connection; one more is `unavailable`.
 pub const CALLS_IN_FLIGHT_MAX: usize = 64;
+/// Bytes of one report of progress; more is `too_large`.
+pub const PROGRESS_BYTES_MAX: usize = 256 * 1024;
+/// Shortest time between two states of progress of one call; those between are replaced by newer ones.
+pub const PROGRESS_INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Deadline of a call that names none.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest deadline a caller may ask for.

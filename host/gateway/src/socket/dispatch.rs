@@ -11,7 +11,8 @@ use super::{
     Connection,
     calls::{AnswerSender, InFlight},
     connection::CallPeer,
-    lanes::Ended,
+    lanes::{Ended, Lanes},
+    progress::Telling,
 };
 use crate::{rpc::answer, shared::Shared};
 
@@ -102,12 +103,12 @@ async fn run_batch(
     place: Option<OwnedSemaphorePermit>,
 ) {
     let run = |entry| {
-        let shared = &shared;
+        let (shared, lanes) = (&shared, &connection.lanes);
         async move {
             match entry {
                 Entry::Refused(text) => (Some(text), None),
                 Entry::Call(work) => {
-                    let (text, success, in_flight) = work.run(shared).await;
+                    let (text, success, in_flight) = work.run(shared, lanes).await;
                     (text, Some((in_flight, success)))
                 }
             }
@@ -131,6 +132,7 @@ struct Work {
     invocation: Invocation,
     context: CallContext,
     in_flight: InFlight,
+    telling: Option<Telling>,
 }
 
 impl Work {
@@ -143,22 +145,30 @@ impl Work {
         let answer = AnswerSender::new();
         let peer = Arc::new(CallPeer { connection: connection.clone(), answered: answer.answered() });
         let cancel = connection.closing.child_token();
-        let context = shared.context(&connection.principal, Some(peer), &invocation.meta, cancel.clone());
+        let mut context = shared.context(&connection.principal, Some(peer), &invocation.meta, cancel.clone());
+        // A notification has no answer, so nobody could know when its progress ends.
+        let token = invocation.meta.progress_token.clone().filter(|_| id.is_some());
+        let (progress, telling) = token.map(Telling::new).unzip();
+        context.progress = progress;
         let in_flight = connection.calls.begin(context.request_id.clone(), id.clone(), cancel, answer);
-        Some(Self { id, invocation, context, in_flight })
+        Some(Self { id, invocation, context, in_flight, telling })
     }
 
     /// The answer, if one is wanted, and whether it is a success the client will learn of.
-    async fn run(self, shared: &Shared) -> (Option<String>, bool, InFlight) {
+    async fn run(self, shared: &Shared, lanes: &Lanes) -> (Option<String>, bool, InFlight) {
         let request_id = self.context.request_id.clone();
-        let result = shared.run(self.invocation, self.context).await;
+        let call = shared.run(self.invocation, self.context);
+        let result = match self.telling {
+            Some(telling) => telling.beside(lanes, call).await,
+            None => call.await,
+        };
         let text = self.id.map(|id| answer(&id, &request_id, &result));
         let success = text.is_some() && result.is_ok();
         (text, success, self.in_flight)
     }
 
     async fn run_alone(self, shared: Arc<Shared>, connection: Arc<Connection>, place: OwnedSemaphorePermit) {
-        let (text, success, in_flight) = self.run(&shared).await;
+        let (text, success, in_flight) = self.run(&shared, &connection.lanes).await;
         let queued = match text {
             Some(text) => connection.lanes.reply(text, Some(place)).await.is_ok(),
             None => false,

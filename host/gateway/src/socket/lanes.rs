@@ -59,11 +59,26 @@ pub(crate) fn lanes() -> (Lanes, Waiting) {
     (Lanes { replies, events, bulk }, waiting)
 }
 
+/// Room that is held for one message.
+pub(crate) struct Room<'a>(mpsc::Permit<'a, Outgoing>);
+
+impl Room<'_> {
+    /// `place` is held until the message is written.
+    pub(crate) fn fill(self, text: String, place: Option<OwnedSemaphorePermit>) {
+        self.0.send(Outgoing { message: Message::Text(text.into()), place });
+    }
+}
+
 impl Lanes {
     /// An answer, with the call's place. Cancel safe: dropped before it is queued, it is not sent.
     pub(crate) async fn reply(&self, text: String, place: Option<OwnedSemaphorePermit>) -> Result<(), Ended> {
         let outgoing = Outgoing { message: Message::Text(text.into()), place };
         self.replies.send(outgoing).await.map_err(|_| Ended)
+    }
+
+    /// Room for one message beside the answers. Cancel safe.
+    pub(crate) async fn room_for_reply(&self) -> Result<Room<'_>, Ended> {
+        self.replies.reserve().await.map(Room).map_err(|_| Ended)
     }
 
     /// A binary frame that answers one of the client's.

@@ -12,6 +12,7 @@ mod connection;
 mod connections;
 mod dispatch;
 mod lanes;
+mod progress;
 mod reader;
 mod subscriptions;
 mod writer;

@@ -6,6 +6,7 @@ mod channels;
 mod events;
 mod http_client;
 mod probe;
+mod progress;
 mod rpc;
 mod sockets;
 mod support;

@@ -25,8 +25,20 @@ pub fn register(router: &Router) -> (mpsc::UnboundedReceiver<Frame>, mpsc::Unbou
     let owner = Owner::Plugin(PluginName::parse("probe").unwrap());
     let interface =
         Arc::new(Interface { id: "test:probe/probe".into(), name: "probe".into(), docs: None, functions: vec![] });
-    let names =
-        ["subtract", "sum", "get_data", "update", "notify_hello", "notify_sum", "wait", "attach", "fail", "boom"];
+    let names = [
+        "subtract",
+        "sum",
+        "get_data",
+        "update",
+        "notify_hello",
+        "notify_sum",
+        "wait",
+        "attach",
+        "fail",
+        "boom",
+        "count",
+        "parts",
+    ];
     let method = |name: &&str| Method {
         name: (*name).into(),
         owner: owner.clone(),
@@ -53,6 +65,9 @@ impl Service for Probe {
         }
         if &*method.name == "boom" {
             return Box::pin(async { panic!("the service's fault") });
+        }
+        if &*method.name == "count" || &*method.name == "parts" {
+            return Box::pin(report(method.name.clone(), call));
         }
         let answer = self.serve(&method.name, &call);
         Box::pin(async move { Reply::of(&answer?) })
@@ -88,6 +103,19 @@ impl Probe {
         let sink = Arc::new(Input(self.inputs.clone()));
         peer.open_channel(Channel { kind: ChannelKind::Terminal, source, sink })
     }
+}
+
+/// Reports the numbers up to the first parameter, as states at once or as parts; answers whether anybody listened to the end.
+async fn report(method: Arc<str>, call: Call) -> Result<Reply, Fault> {
+    let (up_to, mut listens) = (call.params[0].as_u64().unwrap_or(0), call.context.progress.is_some());
+    if let Some(progress) = call.context.progress {
+        for number in 1..=up_to {
+            let value = serde_json::value::to_raw_value(&number).unwrap();
+            let told = if &*method == "count" { progress.state(value) } else { progress.part(value).await };
+            listens &= told.is_ok();
+        }
+    }
+    Reply::of(&listens)
 }
 
 struct Output(mpsc::UnboundedReceiver<Frame>);

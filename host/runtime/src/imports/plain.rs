@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use midplane_model::{ErrorCode, Fault};
+use midplane_model::{ErrorCode, Fault, progress};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -34,6 +34,12 @@ impl context::Host for Guest {
 
     async fn request_id(&mut self) -> wasmtime::Result<String> {
         Ok(self.outgoing().request_id.to_string())
+    }
+
+    async fn report_progress(&mut self, value: String) -> wasmtime::Result<Result<bool, Error>> {
+        let progress = self.caller().and_then(|context| context.progress);
+        let told = progress::checked(value).map(|value| progress.is_some_and(|progress| progress.state(value).is_ok()));
+        Ok(told.map_err(Error::from))
     }
 
     async fn plugin(&mut self) -> wasmtime::Result<(String, String)> {

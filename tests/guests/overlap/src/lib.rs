@@ -61,6 +61,16 @@ impl Guest for Overlap {
         Ok(())
     }
 
+    async fn meet_and_report(together: u32, values: Vec<String>) -> Result<bool, Error> {
+        meet(together).await;
+        let mut listens = true;
+        for value in values {
+            listens &= context::report_progress(&value)?;
+            yield_async().await;
+        }
+        Ok(listens)
+    }
+
     async fn meet_and_call(together: u32, method: String, params: String) -> Result<String, Error> {
         meet(together).await;
         services::call(&method, &params)
