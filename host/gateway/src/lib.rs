@@ -8,7 +8,8 @@
 //! # Map
 //! - `server`: [`Gateway`], what it is built from, how it serves and ends.
 //! - `routes`: every route in one table; `guard` (host and origin) and `auth` stand before all of them.
-//! - `rpc`: one call, whatever brought it; `POST /rpc`.
+//! - `call`: one call, whatever brought it; `idempotency`: calls that have one effect, however often they come.
+//! - `rpc`: `POST /rpc`; `headers`: what HTTP says about a call beside its body.
 //! - `rest`: methods under paths of their own.
 //! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
 //! - `site`: the host's own pages.
@@ -18,10 +19,13 @@
 
 mod audit;
 mod auth;
+mod call;
 mod config;
 mod documents;
 mod error;
 mod guard;
+mod headers;
+mod idempotency;
 mod metrics;
 mod native;
 mod pages;

@@ -1,92 +1,27 @@
-//! One call, whatever brought it, and `POST /rpc`.
+//! `POST /rpc`.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Extension,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt as _, StreamExt as _, stream};
-use midplane_model::{
-    Call, CallContext, Deadline, Effects, ErrorCode, Fault, Peer, Positions, Principal, Reply, Scope,
-    limits::BATCH_CONCURRENCY_MAX,
-};
-use midplane_protocol::{Id, Incoming, Invocation, Item, Meta};
+use futures_util::{StreamExt as _, stream};
+use midplane_model::{ErrorCode, Fault, Principal, limits::BATCH_CONCURRENCY_MAX};
+use midplane_protocol::{Id, Incoming, Invocation, Item};
 use tokio_util::sync::CancellationToken;
 
-use crate::{problem::Problem, shared::Shared};
+use crate::{
+    call::{Success, answer},
+    headers,
+    problem::Problem,
+    shared::Shared,
+};
 
 impl Shared {
-    /// The context of a new call.
-    pub(crate) fn context(
-        &self,
-        principal: &Arc<Principal>,
-        peer: Option<Arc<dyn Peer>>,
-        meta: &Meta,
-        cancel: CancellationToken,
-    ) -> CallContext {
-        let limits = &self.config.limits;
-        let granted = meta.timeout_ms.map_or(limits.deadline_default, Duration::from_millis).min(limits.deadline_max);
-        CallContext {
-            request_id: self.request_ids.next(),
-            principal: principal.clone(),
-            deadline: Deadline::after(granted),
-            chain: Arc::from([]),
-            peer,
-            progress: None,
-            effects: Effects::default(),
-            cancel,
-        }
-    }
-
-    /// Waits until everything up to the positions has been applied, within the call's deadline.
-    ///
-    /// # Errors
-    /// `timeout`, `cancelled`; `cursor_expired` for another epoch, `invalid_params` for an unknown stream.
-    async fn wait_for(&self, after: Option<&Positions>, context: &CallContext) -> Result<(), Fault> {
-        let Some(after) = after else { return Ok(()) };
-        let applied = async {
-            for (stream, position) in after {
-                self.broker.applied(stream, position).await?;
-            }
-            Ok(())
-        };
-        tokio::select! {
-            biased;
-            () = context.cancel.cancelled() => Err(Fault::new(ErrorCode::Cancelled, "the caller cancelled this call")),
-            applied = tokio::time::timeout_at(context.deadline.at().into(), applied) => {
-                applied.unwrap_or_else(|_| Err(context.deadline.fault()))
-            }
-        }
-    }
-
-    /// Runs one call to its answer. A panic of a service is an answer too: the caller would wait for ever otherwise.
-    pub(crate) async fn run(&self, invocation: Invocation, context: CallContext) -> Result<Success, Fault> {
-        self.metrics.call();
-        let effects = context.effects.clone();
-        let (request_id, principal) = (context.request_id.clone(), context.principal.name.clone());
-        let method = invocation.method.clone();
-        let administers = self.router.methods().get(&method).is_some_and(|method| method.scope == Scope::Admin);
-        let work = async {
-            self.wait_for(invocation.meta.after.as_deref(), &context).await?;
-            self.router.call(Call { method: invocation.method, params: invocation.params, context }).await
-        };
-        let answer = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(%request_id, "a service panicked");
-            Err(Fault::internal())
-        });
-        if administers {
-            self.audit.administered(&principal, &method, &request_id, &answer);
-        }
-        if let Err(fault) = &answer {
-            self.metrics.error(fault.code);
-        }
-        answer.map(|reply| Success { reply, at: effects.positions() })
-    }
-
     /// Why a body was not read. `what` it would have been.
     pub(crate) fn unread(&self, what: &str, rejection: &BytesRejection) -> Fault {
         if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
@@ -94,26 +29,6 @@ impl Shared {
         }
         let limit = self.config.limits.message_bytes;
         Fault::new(ErrorCode::TooLarge, format!("a {what} has at most {limit} bytes")).with("limit_bytes", limit)
-    }
-
-    /// The answer to what never became a call.
-    pub(crate) fn refusal(&self, id: &Id, fault: &Fault) -> String {
-        self.metrics.error(fault.code);
-        midplane_protocol::failure(id, &self.request_ids.next(), fault)
-    }
-}
-
-/// A result, and where the events stand that the call caused.
-pub(crate) struct Success {
-    pub reply: Reply,
-    pub at: Positions,
-}
-
-/// The answer of a call as text.
-pub(crate) fn answer(id: &Id, request_id: &str, result: &Result<Success, Fault>) -> String {
-    match result {
-        Ok(success) => midplane_protocol::success(id, &success.reply.result, &success.at),
-        Err(fault) => midplane_protocol::failure(id, request_id, fault),
     }
 }
 
@@ -123,6 +38,7 @@ pub(crate) fn answer(id: &Id, request_id: &str, result: &Result<Success, Fault>)
 pub(crate) async fn post(
     State(shared): State<Arc<Shared>>,
     Extension(principal): Extension<Arc<Principal>>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let body = match body {
@@ -137,7 +53,8 @@ pub(crate) async fn post(
     };
     let parsed = std::str::from_utf8(&body)
         .map_err(|_| Fault::new(ErrorCode::ParseError, "the message is not UTF-8"))
-        .and_then(midplane_protocol::parse);
+        .and_then(midplane_protocol::parse)
+        .and_then(|incoming| headers::name(incoming, &headers));
     let caller = HttpCaller { shared: &shared, principal, cancel: shared.abort.child_token() };
     let _gone = caller.cancel.clone().drop_guard();
     match parsed {
@@ -153,7 +70,7 @@ pub(crate) async fn post(
 
 /// A caller without a connection: nothing outlives its request, so there is nothing to cancel, subscribe or attach.
 struct HttpCaller<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     principal: Arc<Principal>,
     cancel: CancellationToken,
 }

@@ -70,8 +70,9 @@ impl Gateway {
 async fn finish(shared: &Shared, accepting: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     let late = Instant::now() + SHUTDOWN_MAX;
     shared.sockets.close();
+    shared.keyed.close();
     let ended = async {
-        let (result, ()) = tokio::join!(accepting, shared.sockets.wait());
+        let (result, (), ()) = tokio::join!(accepting, shared.sockets.wait(), shared.keyed.wait());
         result
     };
     let mut ended = std::pin::pin!(ended);

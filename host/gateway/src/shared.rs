@@ -12,6 +12,7 @@ use crate::{
     config::{GatewayConfig, TokenPolicy},
     error::GatewayError,
     guard::Guard,
+    idempotency::Keys,
     metrics::Metrics,
     request_ids::RequestIds,
     secrets::Secrets,
@@ -31,6 +32,9 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     pub request_ids: RequestIds,
     pub connections: Arc<Connections>,
+    pub keys: Keys,
+    /// Calls under idempotency keys, which their connections do not end.
+    pub keyed: TaskTracker,
     /// Every WebSocket's task, from before its upgrade to its end.
     pub sockets: TaskTracker,
     /// The host is stopping: sockets close, nothing new begins.
@@ -63,6 +67,8 @@ impl Shared {
             metrics: Metrics::default(),
             request_ids: RequestIds::new()?,
             connections: Arc::new(Connections::new(config.limits.connections)),
+            keys: Keys::new(),
+            keyed: TaskTracker::new(),
             sockets: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             streams: CancellationToken::new(),

@@ -242,6 +242,12 @@ pub const WATCH_BATCHES_MAX: usize = 16;
 /// Bytes hashed for the versions of one batch; changes beyond carry none.
 pub const WATCH_HASH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
+/// Time for which the answer to a call under an idempotency key is kept.
+pub const IDEMPOTENCY_AGE_MAX: Duration = Duration::from_secs(600);
+/// Bytes of such answers, half a KiB counted for each key beside them; with more, a new key is `quota_exceeded`.
+pub const IDEMPOTENCY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The same of one principal.
+pub const IDEMPOTENCY_BYTES_PER_PRINCIPAL_MAX: usize = 64 * 1024 * 1024;
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
 /// WebSocket connections open at the same time; one more is `unavailable`.

@@ -13,7 +13,7 @@ use crate::envelope::invalid;
 pub struct Meta {
     /// How long the caller waits, in milliseconds. The transport caps it.
     pub timeout_ms: Option<u64>,
-    /// At most `IDEMPOTENCY_KEY_CHARS_MAX` characters.
+    /// 1 to `IDEMPOTENCY_KEY_CHARS_MAX` characters. Calls of a principal under the same key have one effect and one answer.
     pub idempotency_key: Option<Arc<str>>,
     /// A string or a number, echoed in `$/progress`.
     pub progress_token: Option<Value>,
@@ -30,8 +30,9 @@ impl Meta {
             return Err(invalid("meta must be an object"));
         }
         let meta: Self = serde_json::from_str(raw.get()).map_err(|error| invalid(format!("meta: {error}")))?;
-        if meta.idempotency_key.as_ref().is_some_and(|key| key.chars().count() > IDEMPOTENCY_KEY_CHARS_MAX) {
-            return Err(invalid(format!("meta.idempotency_key has at most {IDEMPOTENCY_KEY_CHARS_MAX} characters")));
+        let fits = |key: &Arc<str>| (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.chars().count());
+        if !meta.idempotency_key.as_ref().is_none_or(fits) {
+            return Err(invalid(format!("meta.idempotency_key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")));
         }
         if meta.progress_token.as_ref().is_some_and(|token| !token.is_string() && !token.is_number()) {
             return Err(invalid("meta.progress_token must be a string or a number"));

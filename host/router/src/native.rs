@@ -85,6 +85,9 @@ impl Service for Native {
             Ok(params) => params,
             Err(fault) => return Box::pin(std::future::ready(Err(fault))),
         };
+        if !call.context.effects.begin() {
+            return Box::pin(std::future::ready(Err(call.context.deadline.fault())));
+        }
         let answer = (self.handler)(&method.function.name.json, params, call.context);
         Box::pin(async move { Reply::of(&answer.await?) })
     }

@@ -11,7 +11,8 @@ use tracing::Instrument;
 
 use crate::rest::{Route, RouteTable, Verb, Wanted};
 
-/// Serves calls. Implementations never block the thread; dropping the future gives the call up.
+/// Serves calls. Implementations never block the thread; dropping the future gives the call up. Before they do anything that
+/// a second attempt would do again, they ask [`Effects::begin`](midplane_model::Effects::begin).
 pub trait Service: Send + Sync {
     fn call(&self, method: &Arc<Method>, call: Call) -> BoxFuture<'static, Result<Reply, Fault>>;
 }

@@ -156,6 +156,7 @@ async fn unless_gone<T>(gone: &Notify, results: impl Future<Output = Option<T>>)
     }
 }
 
+/// Whether nobody waits any more. If somebody does, the work counts as begun from here on.
 fn is_over(context: &CallContext) -> bool {
-    context.cancel.is_cancelled() || context.deadline.remaining().is_zero()
+    context.cancel.is_cancelled() || context.deadline.remaining().is_zero() || !context.effects.begin()
 }

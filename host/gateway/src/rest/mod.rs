@@ -5,7 +5,6 @@
 //! `POST /api/v1/methods/{method}` besides, with its parameters as the body.
 
 mod answer;
-mod headers;
 pub(crate) mod native;
 mod params;
 mod text;
@@ -24,7 +23,7 @@ use midplane_protocol::Invocation;
 use midplane_router::{Found, REST_PREFIX, Verb, Wanted};
 use percent_encoding::percent_decode_str;
 
-use crate::{problem::Problem, rpc::Success, shared::Shared};
+use crate::{call::Success, headers, problem::Problem, shared::Shared};
 
 /// The first segment of the path that every method has.
 const METHODS: &str = "methods";
@@ -97,7 +96,7 @@ impl Refusal {
 }
 
 impl Request<'_> {
-    async fn answer(self, shared: &Shared, principal: &Arc<Principal>) -> Result<Response, Refusal> {
+    async fn answer(self, shared: &Arc<Shared>, principal: &Arc<Principal>) -> Result<Response, Refusal> {
         let meta = headers::meta(self.headers)?;
         let found = self.find(shared)?;
         let body = self.body.map_err(|rejection| shared.unread("body", &rejection))?;

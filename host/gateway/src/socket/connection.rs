@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use midplane_model::{Channel, ErrorCode, Fault, Peer, PeerId, Principal};
+use midplane_model::{Channel, Effects, ErrorCode, Fault, Peer, PeerId, Principal};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -71,6 +71,7 @@ impl Connection {
 pub(crate) struct CallPeer {
     pub connection: Arc<Connection>,
     pub answered: Answered,
+    pub effects: Effects,
 }
 
 impl Peer for CallPeer {
@@ -82,6 +83,7 @@ impl Peer for CallPeer {
         if self.connection.closing.reason().is_some() {
             return Err(Fault::new(ErrorCode::Unavailable, "the connection is closing"));
         }
+        self.effects.tie();
         super::channels::open(&self.connection, channel, self.answered.clone())
     }
 

@@ -67,11 +67,12 @@ impl Connections {
         self.lock().len()
     }
 
-    /// The connection a call came from.
+    /// The connection a call came from, for what is made or changed there.
     ///
     /// # Errors
     /// `not_supported` for a call that has none.
     pub(crate) fn of(&self, context: &CallContext) -> Result<Arc<Connection>, Fault> {
+        context.effects.tie();
         let id = context.peer.as_ref().map(|peer| peer.id());
         let connection = id.and_then(|id| self.lock().get(&id).and_then(|entry| entry.connection.upgrade()));
         connection.ok_or_else(|| Fault::new(ErrorCode::NotSupported, "this method needs a WebSocket; connect to /ws"))

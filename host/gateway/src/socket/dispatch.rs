@@ -14,7 +14,7 @@ use super::{
     lanes::{Ended, Lanes},
     progress::Telling,
 };
-use crate::{rpc::answer, shared::Shared};
+use crate::{call::answer, shared::Shared};
 
 /// Acts on one message. Waits only for room in the reply lane, and only with a refusal.
 pub(crate) async fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>, text: &str) -> Result<(), Ended> {
@@ -143,9 +143,11 @@ impl Work {
             Item::Cancel(_) | Item::Ignored | Item::Invalid(..) => return None,
         };
         let answer = AnswerSender::new();
-        let peer = Arc::new(CallPeer { connection: connection.clone(), answered: answer.answered() });
         let cancel = connection.closing.child_token();
-        let mut context = shared.context(&connection.principal, Some(peer), &invocation.meta, cancel.clone());
+        let mut context = shared.context(&connection.principal, None, &invocation.meta, cancel.clone());
+        let effects = context.effects.clone();
+        let peer = CallPeer { connection: connection.clone(), answered: answer.answered(), effects };
+        context.peer = Some(Arc::new(peer));
         // A notification has no answer, so nobody could know when its progress ends.
         let token = invocation.meta.progress_token.clone().filter(|_| id.is_some());
         let (progress, telling) = token.map(Telling::new).unzip();
@@ -155,7 +157,7 @@ impl Work {
     }
 
     /// The answer, if one is wanted, and whether it is a success the client will learn of.
-    async fn run(self, shared: &Shared, lanes: &Lanes) -> (Option<String>, bool, InFlight) {
+    async fn run(self, shared: &Arc<Shared>, lanes: &Lanes) -> (Option<String>, bool, InFlight) {
         let request_id = self.context.request_id.clone();
         let call = shared.run(self.invocation, self.context);
         let result = match self.telling {

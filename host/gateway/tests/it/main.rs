@@ -5,6 +5,7 @@ mod causality;
 mod channels;
 mod events;
 mod http_client;
+mod idempotency;
 mod probe;
 mod progress;
 mod rpc;

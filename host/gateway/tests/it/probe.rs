@@ -1,27 +1,45 @@
 //! A service for the tests: the methods of the specification's examples, one that waits, one that opens a channel, one that
 //! panics.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use midplane_model::{
-    BoxFuture, Call, Channel, ChannelKind, Fault, Frame, FrameSink, FrameSource, PluginName, Reply, Scope,
+    BoxFuture, Call, Channel, ChannelKind, ErrorCode, Fault, Frame, FrameSink, FrameSource, PluginName, Reply, Scope,
     channel::op,
     schema::{Function, Interface, Label},
 };
 use midplane_router::{Method, Owner, Router, Service};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 pub struct Probe {
     pub inputs: mpsc::UnboundedSender<Frame>,
     output: Mutex<Option<mpsc::UnboundedReceiver<Frame>>>,
+    effect: Effect,
 }
 
-/// Registers the probe as the plugin `probe`; returns what its channel's sink receives, and the channel's source.
-pub fn register(router: &Router) -> (mpsc::UnboundedReceiver<Frame>, mpsc::UnboundedSender<Frame>) {
+/// What `effect` does: it counts, and answers when it is let through the gate. `refuse` counts, and answers before it begins.
+#[derive(Clone)]
+pub struct Effect {
+    pub count: Arc<AtomicU64>,
+    pub gate: Arc<Semaphore>,
+}
+
+pub struct Handles {
+    pub inputs: mpsc::UnboundedReceiver<Frame>,
+    pub output: mpsc::UnboundedSender<Frame>,
+    pub effect: Effect,
+}
+
+/// Registers the probe as the plugin `probe`; returns what its channel's sink receives, the channel's source, and its effect.
+pub fn register(router: &Router) -> Handles {
+    let effect = Effect { count: Arc::default(), gate: Arc::new(Semaphore::new(0)) };
     let (inputs, received) = mpsc::unbounded_channel();
     let (source, output) = mpsc::unbounded_channel();
-    let probe: Arc<dyn Service> = Arc::new(Probe { inputs, output: Mutex::new(Some(output)) });
+    let probe: Arc<dyn Service> = Arc::new(Probe { inputs, output: Mutex::new(Some(output)), effect: effect.clone() });
     let owner = Owner::Plugin(PluginName::parse("probe").unwrap());
     let interface =
         Arc::new(Interface { id: "test:probe/probe".into(), name: "probe".into(), docs: None, functions: vec![] });
@@ -38,6 +56,8 @@ pub fn register(router: &Router) -> (mpsc::UnboundedReceiver<Frame>, mpsc::Unbou
         "boom",
         "count",
         "parts",
+        "effect",
+        "refuse",
     ];
     let method = |name: &&str| Method {
         name: (*name).into(),
@@ -55,7 +75,7 @@ pub fn register(router: &Router) -> (mpsc::UnboundedReceiver<Frame>, mpsc::Unbou
         routes: vec![],
     };
     router.register(&owner, names.iter().map(method).collect());
-    (received, source)
+    Handles { inputs: received, output: source, effect }
 }
 
 impl Service for Probe {
@@ -69,8 +89,24 @@ impl Service for Probe {
         if &*method.name == "count" || &*method.name == "parts" {
             return Box::pin(report(method.name.clone(), call));
         }
+        if &*method.name == "effect" {
+            return Box::pin(self.effect.clone().happen(call));
+        }
+        if &*method.name == "refuse" {
+            self.effect.count.fetch_add(1, Ordering::SeqCst);
+            return Box::pin(std::future::ready(Err(Fault::new(ErrorCode::Unavailable, "not now"))));
+        }
         let answer = self.serve(&method.name, &call);
         Box::pin(async move { Reply::of(&answer?) })
+    }
+}
+
+impl Effect {
+    async fn happen(self, call: Call) -> Result<Reply, Fault> {
+        assert!(call.context.effects.begin());
+        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        self.gate.acquire().await.unwrap().forget();
+        Reply::of(&count)
     }
 }
 

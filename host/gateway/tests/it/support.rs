@@ -33,6 +33,7 @@ pub struct Host {
     pub broker: Arc<Broker>,
     pub inputs: mpsc::UnboundedReceiver<Frame>,
     pub output: mpsc::UnboundedSender<Frame>,
+    pub effect: probe::Effect,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<io::Result<()>>,
 }
@@ -48,11 +49,11 @@ pub async fn start_with(adjust: impl FnOnce(&mut GatewayConfig)) -> Host {
     adjust(&mut config);
     let router = Arc::new(Router::default());
     let broker = Arc::new(Broker::new(&StreamDefinition::defaults()).unwrap());
-    let (inputs, output) = probe::register(&router);
+    let probe::Handles { inputs, output, effect } = probe::register(&router);
     let gateway = Gateway::new(config, router, &broker).unwrap();
     let shutdown = CancellationToken::new();
     let served = tokio::spawn(gateway.serve(listener, shutdown.clone()));
-    Host { addr, broker, inputs, output, shutdown, served }
+    Host { addr, broker, inputs, output, effect, shutdown, served }
 }
 
 impl Host {
