@@ -31,6 +31,8 @@ mod restart;
 mod security;
 mod shapes;
 mod site;
+mod storage;
+mod storage_kill;
 mod terminals;
 mod tokens;
 mod values;

@@ -134,12 +134,20 @@ pub const DYNAMIC_BYTES_MAX: usize = 1024 * 1024;
 pub const CALLS_GIVEN_UP_MAX: usize = 16;
 /// Plugins a call may pass through.
 pub const CALL_CHAIN_MAX: usize = 16;
+/// Bytes that a plugin may store where its manifest names no number; more is `quota_exceeded`.
+pub const PLUGIN_STORAGE_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
+/// The largest number that a manifest may name instead.
+pub const PLUGIN_STORAGE_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// What a stored entry counts beside the bytes of its key and value.
+pub const STORAGE_ENTRY_BYTES: u64 = 32;
 /// Bytes of one stored value.
 pub const STORAGE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one storage key.
 pub const STORAGE_KEY_BYTES_MAX: usize = 1024;
 /// Longest time that a reader of a plugin's log is kept waiting for a line; then it gets none, and asks again.
 pub const PLUGIN_LOG_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Patterns that a plugin subscribes to, all subscriptions together; one more is `quota_exceeded`.
+pub const PLUGIN_PATTERNS_MAX: usize = 256;
 /// News of the host (terminals, processes) that wait for one plugin; one more is dropped and logged.
 pub const PLUGIN_NEWS_MAX: usize = 256;
 /// Log lines kept per plugin.
@@ -164,6 +172,8 @@ pub const STORAGE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const STORAGE_GROUP_WRITES_MAX: usize = 512;
 /// Keys of one page of a listing.
 pub const STORAGE_KEYS_MAX: usize = 1000;
+/// Keys and values of one page of entries; one larger entry still fits.
+pub const STORAGE_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Requests for the pages of one plugin that are served at the same time where its manifest names no number; one more is
 /// `unavailable`.

@@ -82,13 +82,15 @@ impl Guest {
             .memory_size(package.manifest.limits.memory_bytes)
             .table_elements(TABLE_ELEMENTS_MAX)
             .build();
+        let storage = host.parts.storage.namespace(&slot.name).with_quota(package.manifest.limits.storage_bytes);
+        slot.metrics.storage.get_or_init(|| storage.gauge());
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(2 * PAGE_HEADER_BYTES_MAX);
         let guest = Guest {
             host: host.clone(),
             package: package.clone(),
             slot: slot.clone(),
-            storage: host.parts.storage.namespace(&slot.name),
+            storage,
             inbox,
             inside: Inside::default(),
             serving: None,

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use midplane_capabilities::files::RelativePath;
 use midplane_model::{
     PageAccess, Pattern, PluginName, Scope,
-    limits::{PLUGIN_DEADLINE_DEFAULT, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT},
+    limits::{
+        PLUGIN_DEADLINE_DEFAULT, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT, PLUGIN_STORAGE_BYTES_DEFAULT,
+        PLUGIN_STORAGE_BYTES_MAX,
+    },
 };
 use semver::{Version, VersionReq};
 use serde::Deserialize;
@@ -103,6 +106,8 @@ pub struct Limits {
     pub queue: usize,
     /// Calls of `async func` exports inside at the same time.
     pub max_concurrency: usize,
+    /// What it may store; 0 is nothing.
+    pub storage_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +166,7 @@ struct RawLimits {
     queue: Option<usize>,
     max_concurrency: Option<usize>,
     instances: Option<usize>,
+    storage_bytes: Option<u64>,
 }
 
 impl Manifest {
@@ -260,6 +266,10 @@ fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
     if raw.instances.is_some_and(|instances| instances != 1) {
         return Err(wrong("limits.instances", "more than one instance is not supported yet; use max_concurrency"));
     }
+    let storage_bytes = raw.storage_bytes.unwrap_or(PLUGIN_STORAGE_BYTES_DEFAULT);
+    if storage_bytes > PLUGIN_STORAGE_BYTES_MAX {
+        return Err(wrong("limits.storage_bytes", format!("must be at most {PLUGIN_STORAGE_BYTES_MAX}")));
+    }
     let positive = |key: &str, value: Option<usize>, default: usize| match value {
         Some(0) => Err(wrong(key, "must be at least 1")),
         value => Ok(value.unwrap_or(default)),
@@ -269,6 +279,7 @@ fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
         deadline: raw.deadline_ms.map_or(PLUGIN_DEADLINE_DEFAULT, Duration::from_millis),
         queue: positive("limits.queue", raw.queue, PLUGIN_QUEUE_DEFAULT)?,
         max_concurrency: positive("limits.max_concurrency", raw.max_concurrency, 1)?,
+        storage_bytes,
     })
 }
 

@@ -41,6 +41,12 @@ pub enum StorageError {
     },
     #[error("{what} is larger than {limit_bytes} bytes")]
     TooLarge { what: &'static str, limit_bytes: usize },
+    #[error("a key has at least one byte")]
+    EmptyKey,
+    #[error(
+        "the storage of {plugin} is full: it holds {used_bytes} bytes, this needs {needed_bytes} more, the limit is {quota_bytes}; delete something, or raise [limits] storage_bytes in its plugin.toml"
+    )]
+    Quota { plugin: Box<str>, quota_bytes: u64, used_bytes: u64, needed_bytes: u64 },
     #[error("the store is closed")]
     Closed,
 }
@@ -66,6 +72,15 @@ impl From<StorageError> for Fault {
         match &error {
             StorageError::TooLarge { limit_bytes, .. } => {
                 Fault::new(ErrorCode::TooLarge, error.to_string()).with("limit_bytes", *limit_bytes)
+            }
+            StorageError::EmptyKey => Fault::invalid_params("key", error.to_string()),
+            StorageError::Quota { plugin, quota_bytes, used_bytes, needed_bytes } => {
+                Fault::new(ErrorCode::QuotaExceeded, error.to_string())
+                    .with("quota", "storage_bytes")
+                    .with("plugin", &**plugin)
+                    .with("limit_bytes", *quota_bytes)
+                    .with("used_bytes", *used_bytes)
+                    .with("needed_bytes", *needed_bytes)
             }
             StorageError::Closed => Fault::new(ErrorCode::Unavailable, "the store is closing"),
             _ if error.is_disk_full() => Fault::new(ErrorCode::NoSpace, "the disk of the store is full"),

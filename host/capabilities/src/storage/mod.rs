@@ -2,12 +2,13 @@
 //!
 //! A [`Storage`] owns the file and one writer thread; [`Namespace`] handles are cheap and know one plugin's keys only.
 //! Writes queue up and share durable transactions ([`queue`], [`writer`]); reads see the newest committed snapshot and
-//! never wait for a writer. This module does not know what the values mean, who may call it, or what JSON is.
+//! never wait for a writer. What a plugin holds is counted in the same transactions ([`usage`]). This module does not know what the values mean, who may call it, or what JSON is.
 
 mod error;
 mod namespace;
 mod queue;
 mod table;
+mod usage;
 mod writer;
 
 use std::{
@@ -20,6 +21,7 @@ pub use error::StorageError;
 use midplane_model::PluginName;
 pub use namespace::{Namespace, Op};
 use redb::Database;
+pub use usage::{Gauge, Usage};
 
 /// The open store. Dropping it commits what is queued and joins the writer, which blocks for one commit at most;
 /// [`Storage::close`] does the same without blocking the runtime.
@@ -32,6 +34,7 @@ pub struct Storage {
 struct Shared {
     database: Database,
     queue: queue::Queue,
+    gauges: usage::Gauges,
 }
 
 impl Storage {
@@ -41,10 +44,12 @@ impl Storage {
     /// [`StorageError::InUse`] while another process has it open, [`StorageError::Format`] when it was written by a
     /// version of the host that this one does not understand, [`StorageError::Open`] for everything else.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
-        let shared = Arc::new(Shared { database: table::open(path)?, queue: queue::Queue::new() });
+        let database = table::open(path)?;
+        let gauges = usage::Gauges::load(&database).map_err(StorageError::read)?;
+        let shared = Arc::new(Shared { database, queue: queue::Queue::new(), gauges });
         let thread = std::thread::Builder::new().name("storage-writer".into()).spawn({
             let shared = shared.clone();
-            move || writer::run(&shared.database, &shared.queue)
+            move || writer::run(&shared.database, &shared.queue, &shared.gauges)
         });
         let thread = thread.map_err(|cause| StorageError::Start { source: Arc::new(cause) })?;
         Ok(Self { shared, writer: Mutex::new(Some(thread)) })

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use midplane_model::{
     PluginName,
-    limits::{STORAGE_KEY_BYTES_MAX, STORAGE_KEYS_MAX, STORAGE_QUEUE_BYTES_MAX, STORAGE_VALUE_BYTES_MAX},
+    limits::{
+        PLUGIN_STORAGE_BYTES_DEFAULT, STORAGE_KEY_BYTES_MAX, STORAGE_KEYS_MAX, STORAGE_QUEUE_BYTES_MAX,
+        STORAGE_VALUE_BYTES_MAX,
+    },
 };
 
-use super::{Shared, error::StorageError, queue::Write, table};
+use super::{Shared, error::StorageError, queue::Write, table, usage::Gauge};
 
-/// The keys of one plugin; cheap to clone. Keys are UTF-8 up to `STORAGE_KEY_BYTES_MAX`, values bytes up to
-/// `STORAGE_VALUE_BYTES_MAX`.
+/// The keys of one plugin; cheap to clone. Keys are UTF-8 of 1 to `STORAGE_KEY_BYTES_MAX` bytes, values bytes up to
+/// `STORAGE_VALUE_BYTES_MAX`, and all of it as much as the quota allows.
 ///
 /// Reads run on the blocking pool although a cached one takes microseconds: a value may have 16 MiB and be on a cold
 /// disk, and a runtime worker that waits for a disk delays every socket it serves.
@@ -21,6 +24,7 @@ use super::{Shared, error::StorageError, queue::Write, table};
 pub struct Namespace {
     shared: Arc<Shared>,
     plugin: Arc<str>,
+    quota_bytes: u64,
 }
 
 /// One step of an atomic batch.
@@ -43,11 +47,31 @@ impl Op {
             Self::Delete { .. } => &[],
         }
     }
+
+    /// Its bytes, if it is within the limits.
+    fn check(&self) -> Result<usize, StorageError> {
+        check_key(self.key())?;
+        check("the value", self.value().len(), STORAGE_VALUE_BYTES_MAX)?;
+        Ok(self.key().len() + self.value().len())
+    }
 }
 
 impl Namespace {
     pub(super) fn new(shared: Arc<Shared>, plugin: &PluginName) -> Self {
-        Self { shared, plugin: plugin.as_str().into() }
+        Self { shared, plugin: plugin.as_str().into(), quota_bytes: PLUGIN_STORAGE_BYTES_DEFAULT }
+    }
+
+    /// The same keys with another quota than `PLUGIN_STORAGE_BYTES_DEFAULT`. A plugin that holds more already can read and
+    /// delete, and write what takes no more room than before.
+    #[must_use]
+    pub fn with_quota(self, quota_bytes: u64) -> Self {
+        Self { quota_bytes, ..self }
+    }
+
+    /// What the plugin holds.
+    #[must_use]
+    pub fn gauge(&self) -> Arc<Gauge> {
+        self.shared.gauges.of(&self.plugin)
     }
 
     /// The value of `key` in the newest committed state.
@@ -71,10 +95,28 @@ impl Namespace {
         self.read(move |shared, plugin| table::list(&shared.database, plugin, &prefix, after.as_deref(), limit)).await
     }
 
+    /// Entries as [`Namespace::list`] has keys. A page ends before the entry with which its keys and values would be more than
+    /// `STORAGE_PAGE_BYTES_MAX`, but has one at least: only an empty page is the end.
+    ///
+    /// # Errors
+    /// [`StorageError::Read`].
+    pub async fn entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        let limit = limit.min(STORAGE_KEYS_MAX);
+        self.read(move |shared, plugin| table::entries(&shared.database, plugin, &prefix, after.as_deref(), limit))
+            .await
+    }
+
     /// Stores `value`; durable when this resolves.
     ///
     /// # Errors
-    /// [`StorageError::TooLarge`], [`StorageError::Write`], [`StorageError::Closed`].
+    /// [`StorageError::EmptyKey`], [`StorageError::TooLarge`], [`StorageError::Quota`], [`StorageError::Write`],
+    /// [`StorageError::Closed`].
     pub async fn set(&self, key: &str, value: Vec<u8>) -> Result<(), StorageError> {
         self.batch(vec![Op::Set { key: key.to_owned(), value }]).await
     }
@@ -99,11 +141,14 @@ impl Namespace {
         expected: Option<Vec<u8>>,
         value: Option<Vec<u8>>,
     ) -> Result<bool, StorageError> {
-        check_key(key)?;
-        check_value(value.as_deref().unwrap_or_default())?;
-        let bytes = key.len() + expected.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len);
+        let key = key.to_owned();
+        let op = match value {
+            Some(value) => Op::Set { key, value },
+            None => Op::Delete { key },
+        };
+        let bytes = op.check()? + expected.as_ref().map_or(0, Vec::len);
         check_batch(bytes)?;
-        self.write(Write::CompareAndSet { key: key.to_owned(), expected, value }, bytes).await
+        self.write(Write::CompareAndSet { expected, op }, bytes).await
     }
 
     /// Applies all of `ops`, in order, or none.
@@ -113,9 +158,7 @@ impl Namespace {
     pub async fn batch(&self, ops: Vec<Op>) -> Result<(), StorageError> {
         let mut bytes = 0;
         for op in &ops {
-            check_key(op.key())?;
-            check_value(op.value())?;
-            bytes += op.key().len() + op.value().len();
+            bytes += op.check()?;
         }
         check_batch(bytes)?;
         self.write(Write::Apply(ops), bytes).await.map(|_| ())
@@ -131,12 +174,13 @@ impl Namespace {
             if keys.is_empty() {
                 return Ok(());
             }
-            self.batch(keys.into_iter().map(|key| Op::Delete { key }).collect()).await?;
+            let bytes = keys.iter().map(String::len).sum();
+            self.write(Write::Apply(keys.into_iter().map(|key| Op::Delete { key }).collect()), bytes).await?;
         }
     }
 
     async fn write(&self, write: Write, bytes: usize) -> Result<bool, StorageError> {
-        let answer = self.shared.queue.push(self.plugin.clone(), write, bytes).await?;
+        let answer = self.shared.queue.push(self.plugin.clone(), self.quota_bytes, write, bytes).await?;
         // The writer answers everything it takes; an answer that never comes means that it panicked.
         answer.await.unwrap_or(Err(StorageError::Closed))
     }
@@ -152,11 +196,10 @@ impl Namespace {
 }
 
 fn check_key(key: &str) -> Result<(), StorageError> {
+    if key.is_empty() {
+        return Err(StorageError::EmptyKey);
+    }
     check("the key", key.len(), STORAGE_KEY_BYTES_MAX)
-}
-
-fn check_value(value: &[u8]) -> Result<(), StorageError> {
-    check("the value", value.len(), STORAGE_VALUE_BYTES_MAX)
 }
 
 fn check_batch(bytes: usize) -> Result<(), StorageError> {

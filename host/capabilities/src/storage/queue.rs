@@ -19,15 +19,26 @@ const UNITS: usize = STORAGE_QUEUE_BYTES_MAX / UNIT_BYTES;
 
 /// What a caller wants written.
 pub enum Write {
-    /// All or none, in order; the answer is whether the last delete found something.
+    /// All or none, in order; the answer is whether the last step found a value under its key.
     Apply(Vec<Op>),
-    /// Set or delete if the present value is as expected; the answer is whether it was.
-    CompareAndSet { key: String, expected: Option<Vec<u8>>, value: Option<Vec<u8>> },
+    /// One step, if the present value of its key is as expected; the answer is whether it was.
+    CompareAndSet { expected: Option<Vec<u8>>, op: Op },
+}
+
+impl Write {
+    pub fn ops(&self) -> &[Op] {
+        match self {
+            Self::Apply(ops) => ops,
+            Self::CompareAndSet { op, .. } => std::slice::from_ref(op),
+        }
+    }
 }
 
 /// A write in line, with the room it takes and the caller who waits.
 pub struct Request {
     pub plugin: Arc<str>,
+    /// What the plugin may hold afterwards, unless it holds less than before.
+    pub quota_bytes: u64,
     pub write: Write,
     pub answer: oneshot::Sender<Result<bool, StorageError>>,
     _room: OwnedSemaphorePermit,
@@ -54,6 +65,7 @@ impl Queue {
     pub async fn push(
         &self,
         plugin: Arc<str>,
+        quota_bytes: u64,
         write: Write,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Result<bool, StorageError>>, StorageError> {
@@ -64,7 +76,7 @@ impl Queue {
         if line.closed {
             return Err(StorageError::Closed);
         }
-        line.requests.push_back(Request { plugin, write, answer, _room: room });
+        line.requests.push_back(Request { plugin, quota_bytes, write, answer, _room: room });
         drop(line);
         self.changed.notify_one();
         Ok(answered)

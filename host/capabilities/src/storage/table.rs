@@ -1,4 +1,4 @@
-//! The file of the store: how it is opened, its format version, and reads of its one table.
+//! The file of the store: how it is opened, its format version, and reads of its values.
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -8,16 +8,19 @@ use std::{
     sync::Arc,
 };
 
+use midplane_model::limits::STORAGE_PAGE_BYTES_MAX;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable, TableDefinition};
 
-use super::error::StorageError;
+use super::{error::StorageError, usage};
 
 /// Values by plugin and key. The plugin comes first, so that one plugin's keys are one range.
 pub const VALUES: TableDefinition<'static, (&str, &str), &[u8]> = TableDefinition::new("values");
 const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 const FORMAT_KEY: &str = "format";
-/// Raised when older hosts could not read the file any more.
-const FORMAT: u64 = 1;
+/// Raised when older hosts could not read the file any more, or would spoil it: since 2 it counts what plugins hold.
+const FORMAT: u64 = 2;
+/// Becomes [`FORMAT`] when it is opened.
+const UNCOUNTED: u64 = 1;
 
 /// Opens or creates the file, checks or writes its format, and makes sure that the tables exist.
 pub fn open(path: &Path) -> Result<Database, StorageError> {
@@ -41,22 +44,24 @@ fn private_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The format of the file. A new file gets ours, in the same transaction as its tables.
+/// The format of the file. A new file gets ours, in the same transaction as its tables; so does one that was not counted.
 fn stamp(database: &Database) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
-    let format = {
-        let mut meta = transaction.open_table(META)?;
-        let found = meta.get(FORMAT_KEY)?.map(|value| value.value());
-        if found.is_none() {
-            meta.insert(FORMAT_KEY, FORMAT)?;
+    let found = transaction.open_table(META)?.get(FORMAT_KEY)?.map(|value| value.value());
+    match found {
+        None | Some(UNCOUNTED) => {
+            let counted = usage::count(&transaction.open_table(VALUES)?)?;
+            let mut rows = transaction.open_table(usage::USAGE)?;
+            for (plugin, usage) in &counted {
+                rows.insert(plugin.as_str(), (usage.entries, usage.bytes))?;
+            }
+            transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
         }
-        found.unwrap_or(FORMAT)
-    };
-    if format == FORMAT {
-        transaction.open_table(VALUES)?;
-        transaction.commit()?;
+        Some(FORMAT) => {}
+        Some(other) => return Ok(other),
     }
-    Ok(format)
+    transaction.commit()?;
+    Ok(FORMAT)
 }
 
 /// The value of a key in the newest committed state.
@@ -73,20 +78,56 @@ pub fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<String>, redb::Error> {
-    let values = database.begin_read()?.open_table(VALUES)?;
-    let start = after.map_or(prefix, |after| after.max(prefix));
     let mut keys = Vec::new();
-    for entry in values.range((plugin, start)..)? {
-        let (found, _) = entry?;
-        let (owner, key) = found.value();
-        if keys.len() == limit || owner != plugin || !key.starts_with(prefix) {
-            break;
-        }
-        if after != Some(key) {
+    visit(database, plugin, prefix, after, |key, _| {
+        let room = keys.len() < limit;
+        if room {
             keys.push(key.to_owned());
         }
-    }
+        room
+    })?;
     Ok(keys)
+}
+
+/// The same with their values, as long as the page has room; the first one always fits.
+pub fn entries(
+    database: &Database,
+    plugin: &str,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    visit(database, plugin, prefix, after, |key, value| {
+        bytes += key.len() + value.len();
+        let room = page.len() < limit && (page.is_empty() || bytes <= STORAGE_PAGE_BYTES_MAX);
+        if room {
+            page.push((key.to_owned(), value.to_vec()));
+        }
+        room
+    })?;
+    Ok(page)
+}
+
+/// Shows the entries of `plugin` that begin with `prefix` and come after `after`, in byte order, as long as `more` says so.
+fn visit(
+    database: &Database,
+    plugin: &str,
+    prefix: &str,
+    after: Option<&str>,
+    mut more: impl FnMut(&str, &[u8]) -> bool,
+) -> Result<(), redb::Error> {
+    let values = database.begin_read()?.open_table(VALUES)?;
+    let start = after.map_or(prefix, |after| after.max(prefix));
+    for entry in values.range((plugin, start)..)? {
+        let (found, value) = entry?;
+        let (owner, key) = found.value();
+        let ours = owner == plugin && key.starts_with(prefix);
+        if !ours || (after != Some(key) && !more(key, value.value())) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,8 +11,12 @@ mod pending;
 mod prometheus;
 mod show;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
+use midplane_capabilities::storage::{Gauge, Usage};
 use midplane_model::ErrorCode;
 
 pub use cpu::metered;
@@ -94,6 +98,10 @@ pub struct Metrics {
     /// Events of the guest that were beyond its budget.
     pub events_refused: Counter,
     pub log_lines_dropped: Counter,
+    /// What it has stored; known once it had an instance.
+    pub storage: OnceLock<Arc<Gauge>>,
+    /// Writes beyond its quota.
+    pub storage_refused: Counter,
 }
 
 impl Default for Metrics {
@@ -112,6 +120,8 @@ impl Default for Metrics {
             events: Counter::default(),
             events_refused: Counter::default(),
             log_lines_dropped: Counter::default(),
+            storage: OnceLock::new(),
+            storage_refused: Counter::default(),
         }
     }
 }
@@ -121,6 +131,10 @@ impl Metrics {
     fn errors(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
         let counted = ErrorCode::ALL.iter().zip(&self.errors).map(|(code, counter)| (*code, counter.get()));
         counted.filter(|(_, count)| *count > 0)
+    }
+
+    fn stored(&self) -> Usage {
+        self.storage.get().map(|gauge| gauge.read()).unwrap_or_default()
     }
 }
 

@@ -46,6 +46,11 @@ const FIGURES: &[(&str, &str, &str, Figure)] = &[
     ("log_lines_dropped_total", "counter", "Log lines beyond its budget.", |slot| {
         slot.metrics.log_lines_dropped.get() as f64
     }),
+    ("storage_bytes", "gauge", "What it has stored: keys, values and 32 bytes an entry.", |slot| {
+        slot.metrics.stored().bytes as f64
+    }),
+    ("storage_entries", "gauge", "Entries that it has stored.", |slot| slot.metrics.stored().entries as f64),
+    ("storage_refused_total", "counter", "Writes beyond its quota.", |slot| slot.metrics.storage_refused.get() as f64),
 ];
 
 /// The text for these plugins, each named once; complete families, so it may stand beside others'.

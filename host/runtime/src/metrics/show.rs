@@ -38,6 +38,11 @@ impl Slot {
             "events": metrics.events.get(),
             "events_refused": metrics.events_refused.get(),
             "log_lines_dropped": metrics.log_lines_dropped.get(),
+            "storage": {
+                "entries": metrics.stored().entries,
+                "bytes": metrics.stored().bytes,
+                "refused": metrics.storage_refused.get(),
+            },
         })
     }
 }

@@ -110,6 +110,7 @@ impl Shown {
         json["limits"] = json!({
             "memory_bytes": manifest.limits.memory_bytes, "deadline_ms": manifest.limits.deadline.as_millis() as u64,
             "queue": manifest.limits.queue, "max_concurrency": manifest.limits.max_concurrency,
+            "storage_bytes": manifest.limits.storage_bytes,
         });
         json["metrics"] = self.slot.show_metrics();
         json
