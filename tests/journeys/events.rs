@@ -99,3 +99,30 @@ async fn a_result_names_the_events_that_plugins_published_on_its_way() -> Result
     assert!(response.get("meta").is_none(), "{response}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_plugin_subscribes_to_so_many_patterns_and_to_no_more() -> Result<()> {
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("listener")?, &plugins.join("listener")))
+            .await?;
+    let mut client = host.connect().await?;
+    client.call("listener.unsubscribe", json!([["test.**"]])).await?;
+    let page = |page: usize| (0..32).map(|n| format!("test.p{page}.n{n}")).collect::<Vec<_>>();
+    for n in 0..8 {
+        client.call("listener.subscribe", json!([page(n)])).await?;
+    }
+    let (code, error) = client.fault("listener.subscribe", json!([["test.one-more"]])).await?;
+    assert_eq!((code.as_str(), &error["data"]["details"]["limit"]), ("quota_exceeded", &json!(256)), "{error}");
+    // What is subscribed already is not one more, and what ends makes room.
+    client.call("listener.subscribe", json!([page(3)])).await?;
+    client.call("listener.unsubscribe", json!([page(0)])).await?;
+    client.call("listener.subscribe", json!([["test.one-more"]])).await?;
+    client.subscribe(&["listener.heard"]).await?;
+    client.call("event.publish", json!({ "topic": "test.one-more", "payload": 1 })).await?;
+    client.event_on("listener.heard").await?;
+    client.call("listener.unsubscribe", json!([page(1)])).await?;
+    // More patterns at once than a subscription has is answered, and not only logged.
+    let many: Vec<_> = (0..33).map(|n| format!("test.many.n{n}")).collect();
+    assert_eq!(client.fault("listener.subscribe", json!([many])).await?.0, "invalid_params");
+    Ok(())
+}

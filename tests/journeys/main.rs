@@ -16,6 +16,7 @@ mod files;
 mod grants;
 mod install;
 mod languages;
+mod late;
 mod load;
 mod lock;
 mod metrics;

@@ -13,7 +13,11 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use midplane_broker::{Delivery, SubscribeOptions, Subscription};
 use midplane_capabilities::watch::{Batch, Change, ChangeKind};
-use midplane_model::{Pattern, event::rfc3339, limits::PLUGIN_NEWS_MAX};
+use midplane_model::{
+    ErrorCode, Fault, Pattern,
+    event::rfc3339,
+    limits::{PLUGIN_NEWS_MAX, PLUGIN_PATTERNS_MAX},
+};
 use serde_json::json;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -35,7 +39,10 @@ const COMMANDS_MAX: usize = 64;
 
 /// What imports ask for.
 pub enum Command {
-    Subscribe(Vec<Pattern>),
+    Subscribe {
+        patterns: Vec<Pattern>,
+        done: oneshot::Sender<Result<(), Fault>>,
+    },
     Unsubscribe(Vec<Pattern>),
     SetTimer {
         name: String,
@@ -133,7 +140,8 @@ impl Task {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Subscribe(patterns) => self.subscribe(patterns),
+            // Whoever asked may be gone: the subscription is the plugin's.
+            Command::Subscribe { patterns, done } => _ = done.send(self.subscribe(patterns)),
             Command::Unsubscribe(patterns) => {
                 for (kept, subscription) in &mut self.subscriptions {
                     let before = kept.len();
@@ -173,23 +181,26 @@ impl Task {
         }
     }
 
-    fn subscribe(&mut self, patterns: Vec<Pattern>) {
+    fn subscribe(&mut self, patterns: Vec<Pattern>) -> Result<(), Fault> {
         let covered = |pattern: &Pattern| {
             self.subscriptions.iter().any(|(have, _)| have.iter().any(|have| have.contains(pattern)))
         };
         let patterns: Vec<Pattern> = patterns.into_iter().filter(|pattern| !covered(pattern)).collect();
         if patterns.is_empty() {
-            return;
+            return Ok(());
         }
-        match self
-            .host
-            .parts
-            .broker
-            .subscribe(&SubscribeOptions { patterns: patterns.clone(), ..SubscribeOptions::default() })
-        {
-            Ok((_, subscription)) => self.subscriptions.push((patterns, subscription)),
-            Err(error) => self.slot.log("error", &format!("events.subscribe: {error}")),
+        let held: usize = self.subscriptions.iter().map(|(have, _)| have.len()).sum();
+        if held + patterns.len() > PLUGIN_PATTERNS_MAX {
+            let message = format!(
+                "{} subscribes to {held} patterns, {PLUGIN_PATTERNS_MAX} are the limit; unsubscribe from some, or use wider ones",
+                self.slot.name
+            );
+            return Err(Fault::new(ErrorCode::QuotaExceeded, message).with("limit", PLUGIN_PATTERNS_MAX));
         }
+        let options = SubscribeOptions { patterns: patterns.clone(), ..SubscribeOptions::default() };
+        let (_, subscription) = self.host.parts.broker.subscribe(&options)?;
+        self.subscriptions.push((patterns, subscription));
+        Ok(())
     }
 
     fn deliver(&mut self, delivery: Delivery) {

@@ -3,6 +3,7 @@
 use midplane_broker::Publish;
 use midplane_model::{ErrorCode, Fault, Origin, Pattern, Position, Topic};
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
 use super::denied;
 use crate::{
@@ -11,8 +12,11 @@ use crate::{
     instance::Guest,
 };
 
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
 impl Guest {
     fn publish_event(&self, topic: &str, payload: String) -> Result<events::Published, Fault> {
+        self.still_in_time()?;
         let topic = Topic::parse(topic)?;
         let own = topic.segments().next() == Some(&self.slot.name.prefix());
         if !own && !self.package.manifest.grants.publish.iter().any(|grant| grant.matches(&topic)) {
@@ -56,35 +60,37 @@ impl Guest {
 }
 
 impl events::Host for Guest {
-    async fn publish(&mut self, topic: String, payload: String) -> wasmtime::Result<Result<events::Published, Error>> {
+    async fn publish(&mut self, topic: String, payload: String) -> Answer<events::Published> {
         let (broker, published) = (self.host.parts.broker.clone(), self.publish_event(&topic, payload));
-        Ok(match published {
-            Ok(published) => {
-                let position = Position { epoch: published.epoch.as_str().into(), seq: published.seq };
-                let applied = broker.applied(&published.stream, &position).await;
-                applied.map(|()| published).map_err(|error| Fault::from(error).into())
-            }
-            Err(fault) => Err(fault.into()),
-        })
+        let applied = self.in_time(async move {
+            let published = published?;
+            let position = Position { epoch: published.epoch.as_str().into(), seq: published.seq };
+            broker.applied(&published.stream, &position).await?;
+            Ok(published)
+        });
+        Ok(applied.await.map_err(Error::from))
     }
 
-    async fn subscribe(&mut self, patterns: Vec<String>) -> wasmtime::Result<Result<(), Error>> {
-        Ok(match self.subscription(&patterns) {
-            Ok(patterns) => {
-                _ = self.inbox.send(Command::Subscribe(patterns)).await;
-                Ok(())
-            }
-            Err(fault) => Err(fault.into()),
-        })
+    async fn subscribe(&mut self, patterns: Vec<String>) -> Answer<()> {
+        let (inbox, patterns) = (self.inbox.clone(), self.subscription(&patterns));
+        let subscribed = self.in_time(async move {
+            let (done, answer) = oneshot::channel();
+            _ = inbox.send(Command::Subscribe { patterns: patterns?, done }).await;
+            // Nobody is left to deliver to when the plugin is being removed.
+            answer.await.unwrap_or(Ok(()))
+        });
+        Ok(subscribed.await.map_err(Error::from))
     }
 
     async fn unsubscribe(&mut self, patterns: Vec<String>) -> wasmtime::Result<()> {
         let patterns = patterns.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
-        _ = self.inbox.send(Command::Unsubscribe(patterns)).await;
+        let inbox = self.inbox.clone();
+        let unsubscribed = self.in_time(async move { Ok(_ = inbox.send(Command::Unsubscribe(patterns)).await) });
+        _ = unsubscribed.await;
         Ok(())
     }
 
-    async fn reply(&mut self, request: String, payload: String) -> wasmtime::Result<Result<(), Error>> {
+    async fn reply(&mut self, request: String, payload: String) -> Answer<()> {
         let answer = json(payload).and_then(|payload| Ok(self.host.parts.broker.reply(&request, payload)?));
         Ok(answer.map_err(Error::from))
     }

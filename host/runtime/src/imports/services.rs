@@ -23,10 +23,8 @@ impl Guest {
 
 impl services::Host for Guest {
     async fn call(&mut self, method: String, params: String) -> wasmtime::Result<Result<String, Error>> {
-        let answer = match self.call_by_name(&method, &params) {
-            Ok(call) => self.host.parts.router.call(call).await,
-            Err(fault) => Err(fault),
-        };
+        let (host, call) = (self.host.clone(), self.call_by_name(&method, &params));
+        let answer = self.in_time(async move { host.parts.router.call(call?).await }).await;
         Ok(answer.map(|reply| reply.result.get().to_owned()).map_err(Error::from))
     }
 
