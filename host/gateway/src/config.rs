@@ -88,6 +88,7 @@ pub struct GatewayLimits {
     pub ping_interval: Duration,
     pub silence_max: Duration,
     pub write_stall_max: Duration,
+    pub session_grace: Duration,
 }
 
 impl Default for GatewayLimits {
@@ -101,6 +102,7 @@ impl Default for GatewayLimits {
             ping_interval: limits::PING_INTERVAL,
             silence_max: limits::SILENCE_MAX,
             write_stall_max: limits::WRITE_STALL_MAX,
+            session_grace: limits::SESSION_GRACE,
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Json<Valu
 }
 
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let mut text = shared.metrics.render(shared.connections.len(), &shared.broker.stats());
+    let mut text = shared.metrics.render(shared.connections.len(), shared.sessions.len(), &shared.broker.stats());
     text.push_str(&(shared.config.plugin_metrics)());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

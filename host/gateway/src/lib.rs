@@ -14,6 +14,7 @@
 //! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
 //! - `site`: the host's own pages.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
+//! - `sessions`: what a client finds again on another connection.
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
 
@@ -36,6 +37,7 @@ mod routes;
 mod rpc;
 mod secrets;
 mod server;
+mod sessions;
 mod shared;
 mod site;
 mod socket;

@@ -40,10 +40,12 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn render(&self, connections: usize, events: &BrokerStats) -> String {
+    pub(crate) fn render(&self, connections: usize, sessions: usize, events: &BrokerStats) -> String {
         let mut text = format!(
             "# HELP midplane_connections Open WebSocket connections.\n\
              # TYPE midplane_connections gauge\nmidplane_connections {connections}\n\
+             # HELP midplane_sessions Sessions, with a connection or waiting for their client.\n\
+             # TYPE midplane_sessions gauge\nmidplane_sessions {sessions}\n\
              # HELP midplane_calls_total Calls of clients, batches counted by item.\n\
              # TYPE midplane_calls_total counter\nmidplane_calls_total {}\n\
              # HELP midplane_unauthenticated_total Requests without a valid credential.\n\

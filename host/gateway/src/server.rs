@@ -1,6 +1,7 @@
 //! The gateway as the program sees it: built, served, ended.
 
 use std::{
+    convert::Infallible,
     future::{Future, IntoFuture as _},
     io,
     sync::Arc,
@@ -8,7 +9,7 @@ use std::{
 };
 
 use midplane_broker::Broker;
-use midplane_model::limits::{PAGE_DRAIN_MAX, SHUTDOWN_MAX};
+use midplane_model::limits::{PAGE_DRAIN_MAX, SESSION_SWEEP_INTERVAL, SHUTDOWN_MAX};
 use midplane_router::Router;
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,7 @@ impl Gateway {
             axum::serve(listener, routes::build(&shared)).with_graceful_shutdown(stop.clone().cancelled_owned());
         let mut accepting = std::pin::pin!(accepting.into_future());
         tokio::select! {
+            never = sweep(&shared) => match never {},
             result = &mut accepting => {
                 stop.cancel();
                 result?;
@@ -64,6 +66,15 @@ impl Gateway {
         }
         tracing::info!(sockets = shared.connections.len(), "stopping");
         finish(&shared, accepting).await
+    }
+}
+
+/// Ends sessions that have waited too long.
+async fn sweep(shared: &Shared) -> Infallible {
+    let mut due = tokio::time::interval(SESSION_SWEEP_INTERVAL);
+    loop {
+        due.tick().await;
+        shared.sessions.sweep();
     }
 }
 

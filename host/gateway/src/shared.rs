@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     request_ids::RequestIds,
     secrets::Secrets,
+    sessions::Sessions,
     socket::Connections,
     tokens::Tokens,
 };
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     pub request_ids: RequestIds,
     pub connections: Arc<Connections>,
+    pub sessions: Arc<Sessions>,
     pub keys: Keys,
     /// Calls under idempotency keys, which their connections do not end.
     pub keyed: TaskTracker,
@@ -67,6 +69,7 @@ impl Shared {
             metrics: Metrics::default(),
             request_ids: RequestIds::new()?,
             connections: Arc::new(Connections::new(config.limits.connections)),
+            sessions: Arc::new(Sessions::new(broker, config.limits.session_grace)),
             keys: Keys::new(),
             keyed: TaskTracker::new(),
             sockets: TaskTracker::new(),

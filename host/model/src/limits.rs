@@ -258,6 +258,16 @@ pub const IDEMPOTENCY_AGE_MAX: Duration = Duration::from_secs(600);
 pub const IDEMPOTENCY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The same of one principal.
 pub const IDEMPOTENCY_BYTES_PER_PRINCIPAL_MAX: usize = 64 * 1024 * 1024;
+/// Time for which a session waits for its client to come back.
+pub const SESSION_GRACE: Duration = Duration::from_secs(3 * 3600);
+/// Time between two looks for sessions that have waited too long.
+pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// Sessions; one more ends the one that has waited longest for its client, or is `quota_exceeded` where none waits.
+pub const SESSIONS_MAX: usize = 4096;
+/// The same of one principal.
+pub const SESSIONS_PER_PRINCIPAL_MAX: usize = 512;
+/// Longest name and version of a client, in bytes.
+pub const CLIENT_INFO_BYTES_MAX: usize = 256;
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
 /// WebSocket connections open at the same time; one more is `unavailable`.

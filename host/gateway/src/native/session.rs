@@ -1,20 +1,23 @@
-//! `session.*`: a client introduces itself and learns where it is.
+//! `session.*`: a client introduces itself, learns where it is, and finds again what it left.
 
 use std::{sync::Arc, time::SystemTime};
 
-use midplane_broker::Broker;
-use midplane_model::{CallContext, ErrorCode, Fault, event::rfc3339, limits, schema::Interface};
+use midplane_broker::{Broker, Since};
+use midplane_model::{CallContext, ErrorCode, Fault, Pattern, event::rfc3339, limits, schema::Interface};
 use midplane_router::{Params, Router, register_native};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::event::since;
 use crate::{
     config::{GatewayConfig, GatewayLimits},
-    socket::{Connections, PROTOCOL, Session},
+    sessions::{Client, Opened, Sessions},
+    socket::{Away, Beginning, Connection, Connections, PROTOCOL, open_subscription, start_confirming},
 };
 
 struct SessionService {
     connections: Arc<Connections>,
+    sessions: Arc<Sessions>,
     broker: Arc<Broker>,
     version: Arc<str>,
     instance_id: Arc<str>,
@@ -25,11 +28,13 @@ pub(crate) fn register(
     router: &Router,
     interface: Interface,
     connections: &Arc<Connections>,
+    sessions: &Arc<Sessions>,
     broker: &Arc<Broker>,
     config: &GatewayConfig,
 ) {
     let service = Arc::new(SessionService {
         connections: connections.clone(),
+        sessions: sessions.clone(),
         broker: broker.clone(),
         version: config.version.clone(),
         instance_id: config.instance_id.clone(),
@@ -44,37 +49,54 @@ pub(crate) fn register(
 }
 
 #[derive(Deserialize)]
-struct ClientInfo {
-    name: String,
-    version: Option<String>,
+struct Resumption {
+    session_id: String,
+    token: String,
+    positions: Option<Map<String, Value>>,
 }
 
 impl SessionService {
     fn serve(&self, function: &str, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
         match function {
-            "open" => self.open(params.take("protocols")?, params.take("client")?, context),
+            "open" => self.open(params, context),
             "info" => self.info(context),
+            "list" => Ok(json!(self.sessions.list(&context.principal))),
+            "close" => self.close(params.take("session_id")?, context),
             "ping" => Ok(json!({"t": params.take::<Value>("t")?, "now": rfc3339(SystemTime::now())})),
             _ => Err(Fault::internal()),
         }
     }
 
-    fn open(
-        &self,
-        protocols: Option<Vec<String>>,
-        client: Option<ClientInfo>,
-        context: &CallContext,
-    ) -> Result<Value, Fault> {
+    fn open(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
         let connection = self.connections.of(context)?;
+        let protocols: Option<Vec<String>> = params.take("protocols")?;
         if protocols.is_some_and(|offered| offered.iter().all(|protocol| protocol != PROTOCOL)) {
             let message = format!("none of the protocols offered is spoken here; offer {PROTOCOL:?}");
             return Err(Fault::new(ErrorCode::UnsupportedVersion, message).with("supported", vec![PROTOCOL]));
         }
-        connection.set_session(Session { client: client.map(|client| (client.name, client.version)) });
+        let client = params.take::<Option<Client>>("client")?.map(Client::checked).transpose()?;
+        let resume: Option<Resumption> = params.take("resume")?;
+        let positions = resume.as_ref().and_then(|resume| resume.positions.clone()).unwrap_or_default();
+        let since = positions_by_number(&positions)?;
+        let resumed = match &resume {
+            Some(Resumption { session_id, token, .. }) => {
+                self.sessions.resume(&connection, session_id, token, client.clone())?
+            }
+            None => None,
+        };
+        let Opened { id, token, resumed } = match resumed {
+            Some(opened) => opened,
+            None => self.sessions.open(&connection, client)?,
+        };
+        let was_resumed = resumed.is_some();
+        let subscriptions = self.go_on(&connection, resumed.unwrap_or_default(), &since, context)?;
+        start_confirming(&connection, self.limits.ping_interval);
         let scopes: Vec<String> = context.principal.scopes.iter().map(ToString::to_string).collect();
         Ok(json!({
-            "session_id": session_id(&connection),
-            "resumed": false,
+            "session_id": id,
+            "resume_token": token,
+            "resumed": was_resumed,
+            "subscriptions": subscriptions,
             "protocol": PROTOCOL,
             "server": {"version": self.version, "instance_id": self.instance_id},
             "principal": context.principal.name,
@@ -84,16 +106,61 @@ impl SessionService {
         }))
     }
 
+    /// Continues the subscriptions of the former connection, each where its client says that it is, or has certainly been.
+    fn go_on(
+        &self,
+        connection: &Arc<Connection>,
+        away: Away,
+        since: &[(u64, Since)],
+        context: &CallContext,
+    ) -> Result<Vec<Value>, Fault> {
+        let ended = || Fault::new(ErrorCode::Cancelled, "the call that resumes has ended");
+        let answered = connection.calls.answered(&context.request_id).ok_or_else(ended)?;
+        let rotated = (connection.clone(), answered.clone());
+        connection.tasks.spawn(async move {
+            if rotated.1.delivered().await {
+                rotated.0.rotate();
+            }
+        });
+        connection.subscriptions.follow(away.last);
+        let mut continued = Vec::new();
+        for kept in away.subscriptions {
+            let mut positions = kept.positions;
+            if let Some((_, Since::Positions(said))) = since.iter().find(|(number, _)| *number == kept.number) {
+                positions.extend(said.clone());
+            }
+            let options = kept.wish.options(Since::Positions(positions), connection.voice());
+            let (report, subscription) = self.broker.subscribe(&options)?;
+            let patterns: Vec<&str> = options.patterns.iter().map(Pattern::as_str).collect();
+            continued.push(json!({
+                "subscription": kept.number, "patterns": patterns, "n": kept.n, "streams": report.streams,
+            }));
+            let beginning = Beginning { number: Some(kept.number), n: kept.n, wish: kept.wish };
+            open_subscription(connection, beginning, &report, subscription, answered.clone())?;
+        }
+        Ok(continued)
+    }
+
     fn info(&self, context: &CallContext) -> Result<Value, Fault> {
         let connection = self.connections.of(context)?;
-        let client = connection.session().client.map(|(name, version)| json!({"name": name, "version": version}));
+        let session = connection.session();
         Ok(json!({
-            "session_id": session_id(&connection),
+            "client": session.as_ref().and_then(|id| self.sessions.client_of(id)),
+            "session_id": session,
             "principal": context.principal.name,
-            "client": client,
             "subscriptions": connection.subscriptions.len(),
             "channels": connection.channels.len(),
         }))
+    }
+
+    fn close(&self, id: Option<String>, context: &CallContext) -> Result<Value, Fault> {
+        let own = self.connections.of(context).ok();
+        let named = id.or_else(|| own.as_ref()?.session().map(|id| id.to_string()));
+        let id = named.ok_or_else(|| Fault::not_found("this connection has no session; name one"))?;
+        if !self.sessions.close(&id, &context.principal, own.as_deref()) {
+            return Err(Fault::not_found(format!("there is no session {id:?} of yours; session.list names them")));
+        }
+        Ok(json!({ "session_id": id }))
     }
 
     fn limits(&self) -> Value {
@@ -117,8 +184,19 @@ impl SessionService {
     }
 }
 
-fn session_id(connection: &crate::socket::Connection) -> String {
-    format!("s-{}", connection.id.0)
+/// `{subscription: {stream: {epoch, seq}}}`.
+fn positions_by_number(positions: &Map<String, Value>) -> Result<Vec<(u64, Since)>, Fault> {
+    let read = |(number, value): (&String, &Value)| {
+        let path = format!("resume.positions.{number}");
+        let parsed = number.parse().map_err(|_| {
+            Fault::invalid_params(
+                &format!("params.{path}"),
+                format!("params.{path}: expected the number of a subscription"),
+            )
+        })?;
+        Ok((parsed, since(&path, value)?))
+    };
+    positions.iter().map(read).collect()
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -19,6 +19,10 @@ pub(crate) enum CloseReason {
     Unauthenticated,
     /// The host stops.
     GoingAway,
+    /// Its session went on elsewhere.
+    Superseded,
+    /// Its session was closed by another.
+    SessionClosed,
     /// The client takes its messages too slowly; it may resume.
     SlowConsumer,
     MessageTooLarge,
@@ -33,6 +37,8 @@ impl CloseReason {
         let (code, reason) = match self {
             Self::ClientGone | Self::Silent => return None,
             Self::Unauthenticated => (4001, "the token is no longer valid".to_owned()),
+            Self::Superseded => (4009, "the session went on elsewhere".to_owned()),
+            Self::SessionClosed => (1000, "the session was closed".to_owned()),
             Self::GoingAway => (4012, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),
             Self::SlowConsumer => (4008, "slow consumer".to_owned()),
             Self::MessageTooLarge => (4013, "message too large".to_owned()),

@@ -1,6 +1,9 @@
 //! What belongs to one socket, and the [`Peer`] that calls see of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use midplane_model::{Channel, Effects, ErrorCode, Fault, Peer, PeerId, Principal};
 use tokio_util::task::TaskTracker;
@@ -12,10 +15,12 @@ use super::{
     lanes::Lanes,
     subscriptions::Subscriptions,
 };
+use crate::tokens::Identity;
 
 /// One socket's state. Its tasks hold it; it ends when they have been joined.
 pub(crate) struct Connection {
     pub id: PeerId,
+    pub identity: Arc<Identity>,
     pub principal: Arc<Principal>,
     pub lanes: Lanes,
     pub closing: Closing,
@@ -24,21 +29,20 @@ pub(crate) struct Connection {
     pub subscriptions: Subscriptions,
     /// Calls, pumps and subscriptions; bounded by their own limits.
     pub tasks: TaskTracker,
-    session: Mutex<Session>,
-}
-
-/// What the client told about itself.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Session {
-    /// Name and version.
-    pub client: Option<(String, Option<String>)>,
+    /// Id of the session that is on this connection.
+    session: Mutex<Option<Arc<str>>>,
+    /// Under whose name its events are published: the connection's own, or that of the first one of its session.
+    voice: AtomicU64,
+    /// The next message of the client shows that it has the new token of its session.
+    rotated: AtomicBool,
 }
 
 impl Connection {
-    pub(crate) fn new(id: PeerId, principal: Arc<Principal>, lanes: Lanes, calls_in_flight: usize) -> Self {
+    pub(crate) fn new(id: PeerId, identity: Arc<Identity>, lanes: Lanes, calls_in_flight: usize) -> Self {
         Self {
             id,
-            principal,
+            principal: identity.principal.clone(),
+            identity,
             lanes,
             closing: Closing::default(),
             calls: Calls::new(calls_in_flight),
@@ -46,15 +50,51 @@ impl Connection {
             subscriptions: Subscriptions::default(),
             tasks: TaskTracker::new(),
             session: Mutex::default(),
+            voice: AtomicU64::new(id.0),
+            rotated: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn session(&self) -> Session {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn session(&self) -> Option<Arc<str>> {
+        self.lock_session().clone()
     }
 
-    pub(crate) fn set_session(&self, session: Session) {
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+    /// # Errors
+    /// `conflict`: it has one.
+    pub(crate) fn begin_session(&self, id: &Arc<str>) -> Result<(), Fault> {
+        let mut session = self.lock_session();
+        if let Some(own) = &*session {
+            let message = format!("this connection has the session {own}; close it first, or take another connection");
+            return Err(Fault::new(ErrorCode::Conflict, message).with("session_id", &**own));
+        }
+        *session = Some(id.clone());
+        Ok(())
+    }
+
+    pub(crate) fn end_session(&self) {
+        *self.lock_session() = None;
+    }
+
+    pub(crate) fn voice(&self) -> PeerId {
+        PeerId(self.voice.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn speak_as(&self, voice: PeerId) {
+        self.voice.store(voice.0, Ordering::Relaxed);
+    }
+
+    /// The client was sent a new token.
+    pub(crate) fn rotate(&self) {
+        self.rotated.store(true, Ordering::Release);
+    }
+
+    /// Whether this message is the first one since.
+    pub(crate) fn is_first_since_rotation(&self) -> bool {
+        self.rotated.load(Ordering::Relaxed) && self.rotated.swap(false, Ordering::AcqRel)
+    }
+
+    fn lock_session(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends everything of this socket and joins it.

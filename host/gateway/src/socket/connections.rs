@@ -78,6 +78,12 @@ impl Connections {
         connection.ok_or_else(|| Fault::new(ErrorCode::NotSupported, "this method needs a WebSocket; connect to /ws"))
     }
 
+    /// Under whose name a call of a connection publishes.
+    pub(crate) fn voice(&self, context: &CallContext) -> Option<PeerId> {
+        let id = context.peer.as_ref()?.id();
+        self.lock().get(&id).and_then(|entry| entry.connection.upgrade()).map(|connection| connection.voice())
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Entry>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

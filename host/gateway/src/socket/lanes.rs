@@ -90,6 +90,11 @@ impl Lanes {
         self.events.send(Message::Text(text.into()).into()).await.map_err(|_| Ended)
     }
 
+    /// A ping behind all events that are queued.
+    pub(crate) async fn ping(&self, payload: Bytes) -> Result<(), Ended> {
+        self.events.send(Message::Ping(payload).into()).await.map_err(|_| Ended)
+    }
+
     pub(crate) async fn bulk(&self, frame: Bytes) -> Result<(), Ended> {
         self.bulk.send(Message::Binary(frame).into()).await.map_err(|_| Ended)
     }

@@ -8,10 +8,12 @@
 mod calls;
 mod channels;
 mod closing;
+mod confirming;
 mod connection;
 mod connections;
 mod dispatch;
 mod lanes;
+mod place;
 mod progress;
 mod reader;
 mod subscriptions;
@@ -35,11 +37,12 @@ use midplane_model::{
 };
 
 use crate::{problem::Problem, shared::Shared, tokens::Identity};
-use closing::CloseReason;
-
-pub(crate) use connection::{Connection, Session};
+pub(crate) use closing::CloseReason;
+pub(crate) use confirming::start as start_confirming;
+pub(crate) use connection::Connection;
 pub(crate) use connections::{Connections, Slot};
-pub(crate) use subscriptions::{Recovery, open as open_subscription};
+pub(crate) use place::{Away, Wish};
+pub(crate) use subscriptions::{Beginning, Recovery, open as open_subscription};
 
 /// The subprotocol of this socket.
 pub(crate) const PROTOCOL: &str = "midplane.v1";
@@ -81,7 +84,7 @@ async fn run(shared: &Arc<Shared>, socket: WebSocket, identity: Arc<Identity>, s
     let (lanes, waiting) = lanes::lanes();
     let (sink, stream) = socket.split();
     let limits = shared.config.limits;
-    let make = |id| Connection::new(id, identity.principal.clone(), lanes, limits.calls_in_flight);
+    let make = |id| Connection::new(id, identity.clone(), lanes, limits.calls_in_flight);
     let registration = shared.connections.open(slot, make);
     let connection = &registration.connection;
     tracing::info!(connection = connection.id.0, principal = %connection.principal.name, "socket opened");
@@ -89,6 +92,7 @@ async fn run(shared: &Arc<Shared>, socket: WebSocket, identity: Arc<Identity>, s
     let ((), (), ()) =
         tokio::join!(writer.run(), reader::run(shared, connection, stream), watch_token(connection, &identity));
     connection.end().await;
+    shared.sessions.leave(connection);
     tracing::info!(connection = connection.id.0, reason = ?connection.closing.reason(), "socket closed");
 }
 

@@ -9,7 +9,7 @@ use midplane_model::limits::CLOSE_WAIT_MAX;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as SocketError;
 
-use super::{Connection, channels, closing::CloseReason, dispatch};
+use super::{Connection, channels, closing::CloseReason, confirming, dispatch};
 use crate::shared::Shared;
 
 /// Reads until the socket ends, then until the other side has closed too, for at most `CLOSE_WAIT_MAX`.
@@ -30,6 +30,11 @@ async fn read(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: &mut S
             () = shared.shutdown.cancelled() => return CloseReason::GoingAway,
             message = timeout(shared.config.limits.silence_max, stream.next()) => message,
         };
+        if matches!(message, Ok(Some(Ok(Message::Text(_) | Message::Binary(_)))))
+            && connection.is_first_since_rotation()
+        {
+            shared.sessions.heard(connection);
+        }
         let handled = match message {
             Err(_) => return CloseReason::Silent,
             Ok(None) => return CloseReason::ClientGone,
@@ -39,8 +44,12 @@ async fn read(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: &mut S
                 Ok(handled) => handled,
                 Err(reason) => return reason,
             },
+            Ok(Some(Ok(Message::Pong(payload)))) => {
+                confirming::answered(connection, &payload);
+                Ok(())
+            }
             // The library answers pings and closes; that something came is all that counts here.
-            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_)))) => Ok(()),
+            Ok(Some(Ok(Message::Ping(_) | Message::Close(_)))) => Ok(()),
         };
         if handled.is_err() {
             return CloseReason::ClientGone;

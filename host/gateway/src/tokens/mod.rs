@@ -29,7 +29,7 @@ pub trait TokenStore: Send + Sync {
     fn save(&self, records: &[TokenRecord]) -> io::Result<()>;
 }
 
-type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 pub(crate) fn digest(secret: &str) -> Digest {
     Sha256::digest(secret.as_bytes()).into()

@@ -9,6 +9,7 @@ mod idempotency;
 mod probe;
 mod progress;
 mod rpc;
+mod sessions;
 mod sockets;
 mod support;
 mod tokens;

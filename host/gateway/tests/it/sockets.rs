@@ -59,7 +59,7 @@ async fn a_session_tells_who_and_where() {
     let opened = &opened["result"];
     assert_eq!((opened["protocol"].clone(), opened["principal"].clone()), (json!("midplane.v1"), json!("owner")));
     assert_eq!(opened["server"], json!({"version": "0.1.0", "instance_id": "i-1"}));
-    assert_eq!(opened["streams"]["main"]["head"], 0);
+    assert_eq!(opened["streams"]["main"]["head"], 1, "that this session was opened");
     assert_eq!(opened["limits"]["calls_in_flight"], 64);
     let information = client.call("session.info", Value::Null).await;
     assert_eq!(information["result"]["client"], json!({"name": "test", "version": "1"}));

@@ -109,6 +109,17 @@ impl Client {
         }
     }
 
+    /// Reads up to a ping that asks for a confirmation; no event may come before it.
+    pub async fn ping_behind_events(&mut self) {
+        loop {
+            match self.socket.next().await.expect("the socket is open").unwrap() {
+                Message::Ping(payload) if !payload.is_empty() => return,
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("a ping was expected, not {other:?}"),
+            }
+        }
+    }
+
     pub async fn text(&mut self) -> String {
         match self.message().await {
             Message::Text(text) => text.to_string(),

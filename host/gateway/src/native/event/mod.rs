@@ -6,13 +6,15 @@ mod publishing;
 
 use std::sync::{Arc, Weak};
 
-use midplane_broker::{Broker, OnGap, OnOverflow, Since, SubscribeOptions};
+use midplane_broker::{Broker, OnGap, OnOverflow, Since};
 use midplane_model::{CallContext, ErrorCode, Fault, Pattern, Scope, schema::Interface};
 use midplane_router::{Params, Router, register_native};
 use serde_json::{Value, json};
 
-use self::parameters::{patterns, since};
-use crate::socket::{Connections, Recovery, open_subscription};
+use self::parameters::patterns;
+use crate::socket::{Beginning, Connections, Recovery, Wish, open_subscription};
+
+pub(crate) use self::parameters::since;
 
 struct EventService {
     /// Weak: the router holds this service.
@@ -58,16 +60,17 @@ impl EventService {
     fn subscribe(&self, mut params: Params, context: &CallContext) -> Result<Value, Fault> {
         let connection = self.connections.of(context)?;
         let echo = params.take::<Option<bool>>("echo")?.unwrap_or(true);
-        let options = SubscribeOptions {
+        let wish = Wish {
             patterns: patterns(&params.take::<Vec<String>>("patterns")?)?,
-            since: since("since", &params.take("since")?)?,
             on_gap: params.take::<Option<OnGap>>("on_gap")?.unwrap_or_default(),
             on_overflow: params.take::<Option<OnOverflow>>("on_overflow")?.unwrap_or_default(),
-            except: (!echo).then_some(connection.id),
+            echo,
         };
+        let options = wish.options(since("since", &params.take("since")?)?, connection.voice());
         let answered = connection.calls.answered(&context.request_id).ok_or_else(ended)?;
         let (report, subscription) = self.broker.subscribe(&options)?;
-        let number = open_subscription(&connection, subscription, answered)?;
+        let beginning = Beginning { number: None, n: 0, wish };
+        let number = open_subscription(&connection, beginning, &report, subscription, answered)?;
         let patterns: Vec<&str> = options.patterns.iter().map(Pattern::as_str).collect();
         Ok(json!({"subscription": number, "patterns": patterns, "streams": report.streams}))
     }

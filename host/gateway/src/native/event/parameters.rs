@@ -16,7 +16,7 @@ pub(super) fn patterns(texts: &[String]) -> Result<Vec<Pattern>, Fault> {
 }
 
 /// `"earliest"`, or `{stream: {epoch, seq}}`, as the parameter `name` has it.
-pub(super) fn since(name: &str, value: &Value) -> Result<Since, Fault> {
+pub(crate) fn since(name: &str, value: &Value) -> Result<Since, Fault> {
     let wrong = |path: &str, expected: &str, got: &Value| {
         Fault::invalid_params(path, format!("{path}: expected {expected}, got {got}"))
     };

@@ -63,7 +63,7 @@ impl EventService {
             principal: Some(context.principal.name.clone()),
             plugin: context.chain.last().map(|plugin| plugin.as_str().into()),
             request_id: Some(context.request_id.clone()),
-            peer: context.peer.as_ref().filter(|_| direct).map(|peer| peer.id()),
+            peer: if direct { self.connections.voice(context) } else { None },
         };
         Ok(Publish { topic, payload: payload(params)?, origin, ttl: None })
     }
