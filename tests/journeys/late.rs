@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn an_import_begins_nothing_when_the_time_of_its_call_is_over() -> Result<()> {
-    let host = Host::start_with(Options::default(), |plugins| copy_folder(&guest("late")?, &plugins.join("late"))).await?;
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("late")?, &plugins.join("late"))).await?;
     let mut client = host.connect().await?;
     // The former generation has a millisecond for each call, and the host waits for its state much longer.
     set_in_manifest(&host.plugins.join("late"), "deadline_ms", "deadline_ms = 30000")?;

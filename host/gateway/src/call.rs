@@ -1,6 +1,10 @@
 //! One call, whatever brought it: what stands between a transport and the router is here, once for all of them.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt as _;
 use midplane_model::{
@@ -41,12 +45,15 @@ impl Shared {
         }
     }
 
-    /// Runs one call to its answer, once for all calls under the same idempotency key.
+    /// Runs one call to its answer, if its principal may, and once for all calls under the same idempotency key.
     pub(crate) async fn run(self: &Arc<Self>, invocation: Invocation, context: CallContext) -> Result<Success, Fault> {
         self.metrics.call();
-        let answer = match invocation.meta.idempotency_key.clone() {
-            Some(key) => self.run_once(key, invocation, context).await,
-            None => self.work(invocation, context).await,
+        let answer = match self.admission.admit(&context.principal, Instant::now()) {
+            Err(fault) => Err(fault),
+            Ok(_admitted) => match invocation.meta.idempotency_key.clone() {
+                Some(key) => self.run_once(key, invocation, context).await,
+                None => self.work(invocation, context).await,
+            },
         };
         if let Err(fault) = &answer {
             self.metrics.error(fault.code);

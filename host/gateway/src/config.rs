@@ -82,7 +82,13 @@ impl GatewayConfig {
 pub struct GatewayLimits {
     pub message_bytes: usize,
     pub connections: usize,
+    pub connections_per_principal: usize,
     pub calls_in_flight: usize,
+    pub calls_in_flight_per_principal: usize,
+    pub calls_per_second: u32,
+    pub calls_burst: u32,
+    /// Calls refused one after the other for their rate, after which a socket is closed (4029).
+    pub rate_refusals: u32,
     pub deadline_default: Duration,
     pub deadline_max: Duration,
     pub ping_interval: Duration,
@@ -96,7 +102,12 @@ impl Default for GatewayLimits {
         Self {
             message_bytes: limits::MESSAGE_BYTES_MAX,
             connections: limits::CONNECTIONS_MAX,
+            connections_per_principal: limits::CONNECTIONS_PER_PRINCIPAL_MAX,
             calls_in_flight: limits::CALLS_IN_FLIGHT_MAX,
+            calls_in_flight_per_principal: limits::CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX,
+            calls_per_second: limits::CALLS_PER_SECOND_MAX,
+            calls_burst: limits::CALLS_BURST_MAX,
+            rate_refusals: limits::RATE_REFUSALS_MAX,
             deadline_default: limits::DEADLINE_DEFAULT,
             deadline_max: limits::DEADLINE_MAX,
             ping_interval: limits::PING_INTERVAL,

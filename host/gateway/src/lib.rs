@@ -8,6 +8,7 @@
 //! # Map
 //! - `server`: [`Gateway`], what it is built from, how it serves and ends.
 //! - `routes`: every route in one table; `guard` (host and origin) and `auth` stand before all of them.
+//! - `admission`: how much one principal may ask for.
 //! - `call`: one call, whatever brought it; `idempotency`: calls that have one effect, however often they come.
 //! - `rpc`: `POST /rpc`; `headers`: what HTTP says about a call beside its body.
 //! - `rest`: methods under paths of their own.
@@ -18,6 +19,7 @@
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
 
+mod admission;
 mod audit;
 mod auth;
 mod call;
@@ -29,6 +31,7 @@ mod headers;
 mod idempotency;
 mod metrics;
 mod native;
+mod owner;
 mod pages;
 mod problem;
 mod request_ids;

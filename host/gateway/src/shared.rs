@@ -8,6 +8,7 @@ use midplane_router::Router;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admission::Admission,
     audit::Audit,
     config::{GatewayConfig, TokenPolicy},
     error::GatewayError,
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub request_ids: RequestIds,
     pub connections: Arc<Connections>,
     pub sessions: Arc<Sessions>,
+    pub admission: Arc<Admission>,
     pub keys: Keys,
     /// Calls under idempotency keys, which their connections do not end.
     pub keyed: TaskTracker,
@@ -68,8 +70,9 @@ impl Shared {
             tickets: Secrets::new(TICKET_AGE_MAX),
             metrics: Metrics::default(),
             request_ids: RequestIds::new()?,
-            connections: Arc::new(Connections::new(config.limits.connections)),
+            connections: Arc::new(Connections::new(&config.limits)),
             sessions: Arc::new(Sessions::new(broker, config.limits.session_grace)),
+            admission: Admission::new(config.limits),
             keys: Keys::new(),
             keyed: TaskTracker::new(),
             sockets: TaskTracker::new(),

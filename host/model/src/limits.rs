@@ -18,6 +18,14 @@ pub const BATCH_ITEMS_MAX: usize = 100;
 pub const BATCH_CONCURRENCY_MAX: usize = 16;
 /// Calls in flight per connection; one more is `unavailable`.
 pub const CALLS_IN_FLIGHT_MAX: usize = 64;
+/// Calls of one principal in flight, over all its connections and HTTP; one more is `unavailable`.
+pub const CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX: usize = 1024;
+/// Calls of one principal that begin in a second, on average; one more is `rate_limited`.
+pub const CALLS_PER_SECOND_MAX: u32 = 100_000;
+/// Calls of a principal that was quiet that begin at once.
+pub const CALLS_BURST_MAX: u32 = 200_000;
+/// Calls of one socket that are refused for their rate, one after the other; then it is closed.
+pub const RATE_REFUSALS_MAX: u32 = 1000;
 /// Bytes of one report of progress; more is `too_large`.
 pub const PROGRESS_BYTES_MAX: usize = 256 * 1024;
 /// Shortest time between two states of progress of one call; those between are replaced by newer ones.
@@ -276,12 +284,22 @@ pub const CONNECTIONS_MAX: usize = 1024;
 pub const SOCKET_READ_BUFFER_BYTES: usize = 8 * 1024;
 /// Bytes a WebSocket gathers before it writes, when there is more to write.
 pub const SOCKET_WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// The same of one principal, so that one cannot keep all others out; one more is `quota_exceeded`.
+pub const CONNECTIONS_PER_PRINCIPAL_MAX: usize = CONNECTIONS_MAX / 4 * 3;
 /// Answers that wait for one socket; whoever has one more waits, and the reader stops reading.
 pub const REPLIES_QUEUED_MAX: usize = 256;
+/// Bytes of them; one larger answer still fits, alone.
+pub const REPLIES_BYTES_QUEUED_MAX: usize = 4 * 1024 * 1024;
 /// Events that wait for one socket; its subscriptions wait, and keep positions.
 pub const EVENTS_QUEUED_MAX: usize = 64;
+/// Bytes of them; one larger event still fits, alone.
+pub const EVENTS_BYTES_QUEUED_MAX: usize = 1024 * 1024;
 /// Binary frames that wait for one socket; its channels wait.
 pub const BULK_FRAMES_QUEUED_MAX: usize = 8;
+/// Bytes of them.
+pub const BULK_BYTES_QUEUED_MAX: usize = 512 * 1024;
+/// Answers after which a waiting event has its turn.
+pub const EVENT_TURN_MESSAGES: u32 = 16;
 /// Messages of faster lanes after which a waiting binary frame has its turn.
 pub const BULK_TURN_MESSAGES: u32 = 32;
 /// Time a socket may take for one message before its client counts as too slow.

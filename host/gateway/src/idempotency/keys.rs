@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
-    hash::{Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +13,7 @@ use midplane_model::{
 use tokio::sync::watch;
 
 use super::content::Content;
-use crate::call::Success;
+use crate::{call::Success, owner::Owner};
 
 /// What an entry costs beside the answer that it keeps.
 const ENTRY_BYTES: usize = 512;
@@ -32,24 +31,6 @@ struct Table {
     by_age: VecDeque<(Instant, Name)>,
     bytes: usize,
     bytes_of: HashMap<Owner, usize>,
-}
-
-/// The live credential: another one of the same name, with other scopes, does not see its answers.
-#[derive(Clone)]
-struct Owner(Arc<Principal>);
-
-impl PartialEq for Owner {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Owner {}
-
-impl Hash for Owner {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
-    }
 }
 
 type Name = (Owner, Arc<str>);

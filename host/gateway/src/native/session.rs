@@ -167,6 +167,7 @@ impl SessionService {
         json!({
             "message_bytes": self.limits.message_bytes,
             "calls_in_flight": self.limits.calls_in_flight,
+            "calls_per_second": self.limits.calls_per_second,
             "batch_items": limits::BATCH_ITEMS_MAX,
             "json_depth": limits::JSON_DEPTH_MAX,
             "subscriptions": limits::SUBSCRIPTIONS_MAX,

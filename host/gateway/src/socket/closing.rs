@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
-/// Time after which a client may come back to a host that stops.
+/// Time after which a client may come back.
 const RETRY_AFTER_MS: u64 = 1000;
 
 /// Why a socket ends.
@@ -26,6 +26,8 @@ pub(crate) enum CloseReason {
     /// The client takes its messages too slowly; it may resume.
     SlowConsumer,
     MessageTooLarge,
+    /// It went on calling, however often it was told to wait.
+    RateLimited,
     InvalidUtf8,
     /// Against RFC 6455, or a binary message that is no frame.
     ProtocolError,
@@ -42,6 +44,7 @@ impl CloseReason {
             Self::GoingAway => (4012, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),
             Self::SlowConsumer => (4008, "slow consumer".to_owned()),
             Self::MessageTooLarge => (4013, "message too large".to_owned()),
+            Self::RateLimited => (4029, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),
             Self::InvalidUtf8 => (1007, "text is not UTF-8".to_owned()),
             Self::ProtocolError => (1002, "protocol error".to_owned()),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use midplane_model::{Channel, Effects, ErrorCode, Fault, Peer, PeerId, Principal};
@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     session: Mutex<Option<Arc<str>>>,
     /// Under whose name its events are published: the connection's own, or that of the first one of its session.
     voice: AtomicU64,
+    /// Calls that were refused for their rate, one after the other.
+    refused: AtomicU32,
     /// The next message of the client shows that it has the new token of its session.
     rotated: AtomicBool,
 }
@@ -51,6 +53,7 @@ impl Connection {
             tasks: TaskTracker::new(),
             session: Mutex::default(),
             voice: AtomicU64::new(id.0),
+            refused: AtomicU32::new(0),
             rotated: AtomicBool::new(false),
         }
     }
@@ -95,6 +98,15 @@ impl Connection {
 
     fn lock_session(&self) -> MutexGuard<'_, Option<Arc<str>>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how a call ended: one socket may be told to wait `most` times in a row, then it is closed.
+    pub(crate) fn note(&self, refused_for_rate: bool, most: u32) {
+        if !refused_for_rate {
+            self.refused.store(0, Ordering::Relaxed);
+        } else if self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= most {
+            self.closing.request(CloseReason::RateLimited);
+        }
     }
 
     /// Ends everything of this socket and joins it.

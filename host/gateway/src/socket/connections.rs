@@ -1,26 +1,29 @@
 //! All open sockets of the gateway, by the id that calls carry.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use midplane_model::{CallContext, ErrorCode, Fault, PeerId};
+use midplane_model::{CallContext, ErrorCode, Fault, PeerId, Principal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Connection, closing::CloseReason};
+use crate::{config::GatewayLimits, owner::Owner};
 
 /// The table. Its entries keep no connection alive.
 pub(crate) struct Connections {
     places: Arc<Semaphore>,
+    places_per_principal: usize,
+    by_principal: Mutex<HashMap<Owner, usize>>,
     next: AtomicU64,
-    open: Mutex<HashMap<PeerId, Entry>>,
+    open: Mutex<HashMap<PeerId, Open>>,
 }
 
-struct Entry {
+struct Open {
     connection: Weak<Connection>,
     _slot: Slot,
 }
@@ -39,26 +42,63 @@ impl Drop for Registration {
 }
 
 /// A place for one connection, taken before its upgrade.
-pub(crate) struct Slot(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
+pub(crate) struct Slot {
+    connections: Arc<Connections>,
+    owner: Owner,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut by_principal = self.connections.lock_principals();
+        if let Entry::Occupied(mut own) = by_principal.entry(self.owner.clone()) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+    }
+}
 
 impl Connections {
-    pub(crate) fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), next: AtomicU64::new(1), open: Mutex::default() }
+    pub(crate) fn new(limits: &GatewayLimits) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(limits.connections)),
+            places_per_principal: limits.connections_per_principal,
+            by_principal: Mutex::default(),
+            next: AtomicU64::new(1),
+            open: Mutex::default(),
+        }
     }
 
     /// # Errors
-    /// `unavailable` when there are as many connections as there may be.
-    pub(crate) fn reserve(&self) -> Result<Slot, Fault> {
-        let slot = self.places.clone().try_acquire_owned();
-        slot.map(Slot)
-            .map_err(|_| Fault::new(ErrorCode::Unavailable, "too many connections are open").with("busy", true))
+    /// `unavailable` when there are as many connections as there may be; `quota_exceeded` when the principal has its share.
+    pub(crate) fn reserve(self: &Arc<Self>, principal: &Arc<Principal>) -> Result<Slot, Fault> {
+        let place = self.places.clone().try_acquire_owned();
+        let full = |_| Fault::new(ErrorCode::Unavailable, "too many connections are open").with("busy", true);
+        let place = place.map_err(full)?;
+        let owner = Owner(principal.clone());
+        let mut by_principal = self.lock_principals();
+        let own = by_principal.entry(owner.clone()).or_default();
+        let limit = self.places_per_principal;
+        if *own >= limit {
+            let message = format!("{limit} connections of yours are open; close one");
+            return Err(Fault::new(ErrorCode::QuotaExceeded, message).with("limit", limit));
+        }
+        *own += 1;
+        drop(by_principal);
+        Ok(Slot { connections: self.clone(), owner, _place: place })
+    }
+
+    fn lock_principals(&self) -> MutexGuard<'_, HashMap<Owner, usize>> {
+        self.by_principal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters a new connection in the table.
     pub(crate) fn open(self: &Arc<Self>, slot: Slot, make: impl FnOnce(PeerId) -> Connection) -> Registration {
         // Only uniqueness is asked of the id.
         let connection = Arc::new(make(PeerId(self.next.fetch_add(1, Ordering::Relaxed))));
-        let entry = Entry { connection: Arc::downgrade(&connection), _slot: slot };
+        let entry = Open { connection: Arc::downgrade(&connection), _slot: slot };
         self.lock().insert(connection.id, entry);
         Registration { connections: self.clone(), connection }
     }
@@ -84,7 +124,7 @@ impl Connections {
         self.lock().get(&id).and_then(|entry| entry.connection.upgrade()).map(|connection| connection.voice())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use midplane_model::{CallContext, Fault, limits::BATCH_CONCURRENCY_MAX};
+use midplane_model::{CallContext, ErrorCode, Fault, limits::BATCH_CONCURRENCY_MAX};
 use midplane_protocol::{Id, Incoming, Invocation, Item};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -11,7 +11,7 @@ use super::{
     Connection,
     calls::{AnswerSender, InFlight},
     connection::CallPeer,
-    lanes::{Ended, Lanes},
+    lanes::Ended,
     progress::Telling,
 };
 use crate::{call::answer, shared::Shared};
@@ -103,12 +103,12 @@ async fn run_batch(
     place: Option<OwnedSemaphorePermit>,
 ) {
     let run = |entry| {
-        let (shared, lanes) = (&shared, &connection.lanes);
+        let (shared, connection) = (&shared, &connection);
         async move {
             match entry {
                 Entry::Refused(text) => (Some(text), None),
                 Entry::Call(work) => {
-                    let (text, success, in_flight) = work.run(shared, lanes).await;
+                    let (text, success, in_flight) = work.run(shared, connection).await;
                     (text, Some((in_flight, success)))
                 }
             }
@@ -157,20 +157,22 @@ impl Work {
     }
 
     /// The answer, if one is wanted, and whether it is a success the client will learn of.
-    async fn run(self, shared: &Arc<Shared>, lanes: &Lanes) -> (Option<String>, bool, InFlight) {
+    async fn run(self, shared: &Arc<Shared>, connection: &Connection) -> (Option<String>, bool, InFlight) {
         let request_id = self.context.request_id.clone();
         let call = shared.run(self.invocation, self.context);
         let result = match self.telling {
-            Some(telling) => telling.beside(lanes, call).await,
+            Some(telling) => telling.beside(&connection.lanes, call).await,
             None => call.await,
         };
+        let refused = result.as_ref().is_err_and(|fault| fault.code == ErrorCode::RateLimited);
+        connection.note(refused, shared.config.limits.rate_refusals);
         let text = self.id.map(|id| answer(&id, &request_id, &result));
         let success = text.is_some() && result.is_ok();
         (text, success, self.in_flight)
     }
 
     async fn run_alone(self, shared: Arc<Shared>, connection: Arc<Connection>, place: OwnedSemaphorePermit) {
-        let (text, success, in_flight) = self.run(&shared, &connection.lanes).await;
+        let (text, success, in_flight) = self.run(&shared, &connection).await;
         let queued = match text {
             Some(text) => connection.lanes.reply(text, Some(place)).await.is_ok(),
             None => false,

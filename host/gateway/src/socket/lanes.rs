@@ -1,30 +1,45 @@
 //! What waits for the writer of one socket, by urgency: replies before events before bulk. (Control needs no lane: pings and
 //! the close are the writer's own.)
 //!
-//! Strict order would let a stream of events keep a terminal silent, so after `BULK_TURN_MESSAGES` messages a waiting binary
-//! frame has its turn.
+//! Each lane is bounded in messages and in bytes. Strict order would let a faster lane keep a slower one silent, so after
+//! `EVENT_TURN_MESSAGES` replies a waiting event has its turn, and after `BULK_TURN_MESSAGES` of either a waiting binary frame.
+//! Within a lane those who wait are served in turn, one message each: no channel can keep another from its own.
+
+use std::sync::Arc;
 
 use axum::extract::ws::Message;
 use bytes::Bytes;
-use midplane_model::limits::{BULK_FRAMES_QUEUED_MAX, BULK_TURN_MESSAGES, EVENTS_QUEUED_MAX, REPLIES_QUEUED_MAX};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use midplane_model::limits::{
+    BULK_BYTES_QUEUED_MAX, BULK_FRAMES_QUEUED_MAX, BULK_TURN_MESSAGES, EVENT_TURN_MESSAGES, EVENTS_BYTES_QUEUED_MAX,
+    EVENTS_QUEUED_MAX, REPLIES_BYTES_QUEUED_MAX, REPLIES_QUEUED_MAX,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// A message on its way out. A reply holds its call's place until it is written: a client that does not read its answers
 /// runs out of calls, not the host out of memory.
 pub(crate) struct Outgoing {
     pub message: Message,
+    held: Held,
+}
+
+/// What is given back when a message is written.
+#[derive(Default)]
+pub(crate) struct Held {
+    #[expect(dead_code, reason = "held, never read")]
     place: Option<OwnedSemaphorePermit>,
+    #[expect(dead_code, reason = "held, never read")]
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Outgoing {
-    pub(crate) fn into_parts(self) -> (Message, Option<OwnedSemaphorePermit>) {
-        (self.message, self.place)
+    pub(crate) fn into_parts(self) -> (Message, Held) {
+        (self.message, self.held)
     }
 }
 
 impl From<Message> for Outgoing {
     fn from(message: Message) -> Self {
-        Self { message, place: None }
+        Self { message, held: Held::default() }
     }
 }
 
@@ -37,9 +52,39 @@ pub(crate) struct Ended;
 /// `WRITE_STALL_MAX` or ends the socket, so nobody waits for ever.
 #[derive(Clone)]
 pub(crate) struct Lanes {
-    replies: mpsc::Sender<Outgoing>,
-    events: mpsc::Sender<Outgoing>,
-    bulk: mpsc::Sender<Outgoing>,
+    replies: Lane,
+    events: Lane,
+    bulk: Lane,
+}
+
+#[derive(Clone)]
+struct Lane {
+    queue: mpsc::Sender<Outgoing>,
+    bytes: Arc<Semaphore>,
+    bytes_max: usize,
+}
+
+impl Lane {
+    fn new(messages_max: usize, bytes_max: usize) -> (Self, mpsc::Receiver<Outgoing>) {
+        let (queue, waiting) = mpsc::channel(messages_max);
+        (Self { queue, bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max }, waiting)
+    }
+
+    /// Waits for room. One message larger than the whole lane still fits, alone. Cancel safe: dropped, it is not sent.
+    async fn send(&self, message: Message, place: Option<OwnedSemaphorePermit>) -> Result<(), Ended> {
+        let size = u32::try_from(size(&message).clamp(1, self.bytes_max)).unwrap_or(u32::MAX);
+        let room = self.bytes.clone().acquire_many_owned(size).await.map_err(|_| Ended)?;
+        let held = Held { place, room: Some(room) };
+        self.queue.send(Outgoing { message, held }).await.map_err(|_| Ended)
+    }
+}
+
+fn size(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    }
 }
 
 /// The writer's side.
@@ -47,15 +92,18 @@ pub(crate) struct Waiting {
     replies: mpsc::Receiver<Outgoing>,
     events: mpsc::Receiver<Outgoing>,
     bulk: mpsc::Receiver<Outgoing>,
+    /// Replies since an event had its turn.
+    since_event: u32,
     /// Messages since a binary frame had its turn.
     since_bulk: u32,
 }
 
 pub(crate) fn lanes() -> (Lanes, Waiting) {
-    let (replies, waiting_replies) = mpsc::channel(REPLIES_QUEUED_MAX);
-    let (events, waiting_events) = mpsc::channel(EVENTS_QUEUED_MAX);
-    let (bulk, waiting_bulk) = mpsc::channel(BULK_FRAMES_QUEUED_MAX);
-    let waiting = Waiting { replies: waiting_replies, events: waiting_events, bulk: waiting_bulk, since_bulk: 0 };
+    let (replies, waiting_replies) = Lane::new(REPLIES_QUEUED_MAX, REPLIES_BYTES_QUEUED_MAX);
+    let (events, waiting_events) = Lane::new(EVENTS_QUEUED_MAX, EVENTS_BYTES_QUEUED_MAX);
+    let (bulk, waiting_bulk) = Lane::new(BULK_FRAMES_QUEUED_MAX, BULK_BYTES_QUEUED_MAX);
+    let (replied, happened, flowed) = (waiting_replies, waiting_events, waiting_bulk);
+    let waiting = Waiting { replies: replied, events: happened, bulk: flowed, since_event: 0, since_bulk: 0 };
     (Lanes { replies, events, bulk }, waiting)
 }
 
@@ -65,38 +113,37 @@ pub(crate) struct Room<'a>(mpsc::Permit<'a, Outgoing>);
 impl Room<'_> {
     /// `place` is held until the message is written.
     pub(crate) fn fill(self, text: String, place: Option<OwnedSemaphorePermit>) {
-        self.0.send(Outgoing { message: Message::Text(text.into()), place });
+        self.0.send(Outgoing { message: Message::Text(text.into()), held: Held { place, room: None } });
     }
 }
 
 impl Lanes {
     /// An answer, with the call's place. Cancel safe: dropped before it is queued, it is not sent.
     pub(crate) async fn reply(&self, text: String, place: Option<OwnedSemaphorePermit>) -> Result<(), Ended> {
-        let outgoing = Outgoing { message: Message::Text(text.into()), place };
-        self.replies.send(outgoing).await.map_err(|_| Ended)
+        self.replies.send(Message::Text(text.into()), place).await
     }
 
-    /// Room for one message beside the answers. Cancel safe.
+    /// Room for one message beside the answers, whose sender keeps to one at a time; its bytes are not counted. Cancel safe.
     pub(crate) async fn room_for_reply(&self) -> Result<Room<'_>, Ended> {
-        self.replies.reserve().await.map(Room).map_err(|_| Ended)
+        self.replies.queue.reserve().await.map(Room).map_err(|_| Ended)
     }
 
     /// A binary frame that answers one of the client's.
     pub(crate) async fn frame_reply(&self, frame: Bytes) -> Result<(), Ended> {
-        self.replies.send(Message::Binary(frame).into()).await.map_err(|_| Ended)
+        self.replies.send(Message::Binary(frame), None).await
     }
 
     pub(crate) async fn event(&self, text: String) -> Result<(), Ended> {
-        self.events.send(Message::Text(text.into()).into()).await.map_err(|_| Ended)
+        self.events.send(Message::Text(text.into()), None).await
     }
 
     /// A ping behind all events that are queued.
     pub(crate) async fn ping(&self, payload: Bytes) -> Result<(), Ended> {
-        self.events.send(Message::Ping(payload).into()).await.map_err(|_| Ended)
+        self.events.send(Message::Ping(payload), None).await
     }
 
     pub(crate) async fn bulk(&self, frame: Bytes) -> Result<(), Ended> {
-        self.bulk.send(Message::Binary(frame).into()).await.map_err(|_| Ended)
+        self.bulk.send(Message::Binary(frame), None).await
     }
 }
 
@@ -113,26 +160,50 @@ impl Waiting {
 
     /// The next message. Cancel safe. Waits for ever when all senders are gone.
     pub(crate) async fn next(&mut self) -> Outgoing {
+        if let Some(outgoing) = self.overdue() {
+            return outgoing;
+        }
+        tokio::select! {
+            biased;
+            Some(reply) = self.replies.recv() => {
+                (self.since_event, self.since_bulk) = (self.since_event + 1, self.since_bulk + 1);
+                reply
+            }
+            Some(event) = self.events.recv() => {
+                (self.since_event, self.since_bulk) = (0, self.since_bulk + 1);
+                event
+            }
+            Some(frame) = self.bulk.recv() => {
+                self.since_bulk = 0;
+                frame
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    /// What faster lanes have kept waiting for long enough.
+    fn overdue(&mut self) -> Option<Outgoing> {
         if self.since_bulk >= BULK_TURN_MESSAGES {
             self.since_bulk = 0;
             if let Ok(frame) = self.bulk.try_recv() {
-                return frame;
+                return Some(frame);
             }
         }
-        let (outgoing, bulk) = tokio::select! {
-            biased;
-            Some(reply) = self.replies.recv() => (reply, false),
-            Some(event) = self.events.recv() => (event, false),
-            Some(frame) = self.bulk.recv() => (frame, true),
-            else => std::future::pending().await,
-        };
-        self.since_bulk = if bulk { 0 } else { self.since_bulk + 1 };
-        outgoing
+        if self.since_event >= EVENT_TURN_MESSAGES {
+            self.since_event = 0;
+            if let Ok(event) = self.events.try_recv() {
+                self.since_bulk += 1;
+                return Some(event);
+            }
+        }
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn text(outgoing: Outgoing) -> String {
@@ -166,5 +237,58 @@ mod tests {
             before += 1;
         }
         assert_eq!(before, BULK_TURN_MESSAGES);
+    }
+
+    #[tokio::test]
+    async fn replies_cannot_silence_events() {
+        let (lanes, mut waiting) = lanes();
+        lanes.event("event".into()).await.unwrap();
+        for _ in 0..2 * EVENT_TURN_MESSAGES {
+            lanes.reply("reply".into(), None).await.unwrap();
+        }
+        let mut before = 0;
+        while text(waiting.next().await) == "reply" {
+            before += 1;
+        }
+        assert_eq!(before, EVENT_TURN_MESSAGES);
+    }
+
+    #[tokio::test]
+    async fn a_lane_is_full_when_its_bytes_are_and_one_larger_message_fits_alone() {
+        let (lanes, mut waiting) = lanes();
+        lanes.event("x".repeat(2 * EVENTS_BYTES_QUEUED_MAX)).await.unwrap();
+        assert!(lanes.event("x".into()).now_or_never().is_none(), "even one byte more waits");
+        assert!(lanes.reply("x".into(), None).now_or_never().is_some(), "other lanes do not");
+        drop(waiting.next().await);
+        let (message, held) = waiting.next().await.into_parts();
+        assert!(lanes.event("x".into()).now_or_never().is_none(), "taken is not yet written");
+        drop((message, held));
+        assert!(lanes.event("x".into()).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn channels_take_turns_however_much_one_of_them_has() {
+        let (lanes, mut waiting) = lanes();
+        let flood = async {
+            for _ in 0..1000 {
+                lanes.bulk(Bytes::from_static(b"flood")).await.unwrap();
+            }
+        };
+        let mut flood = std::pin::pin!(flood);
+        assert!(flood.as_mut().now_or_never().is_none(), "the lane is full");
+        let mut quiet = std::pin::pin!(lanes.bulk(Bytes::from_static(b"quiet")));
+        assert!(quiet.as_mut().now_or_never().is_none());
+        let (mut before, mut queued) = (0, false);
+        loop {
+            let frame = waiting.next().await;
+            if matches!(&frame.message, Message::Binary(bytes) if &**bytes == b"quiet") {
+                break;
+            }
+            drop(frame);
+            before += 1;
+            assert!(flood.as_mut().now_or_never().is_none(), "the flood goes on");
+            queued = queued || quiet.as_mut().now_or_never().is_some();
+        }
+        assert!(before <= BULK_FRAMES_QUEUED_MAX + 1, "{before} frames of the other came first");
     }
 }

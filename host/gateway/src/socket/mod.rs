@@ -63,7 +63,7 @@ pub(crate) async fn upgrade(
         let detail = format!("{}; offer {PROTOCOL:?}", fault.message);
         return Err(Problem::with_status(StatusCode::BAD_REQUEST, fault.code, detail));
     }
-    let slot = shared.connections.reserve()?;
+    let slot = shared.connections.reserve(&identity.principal)?;
     // Taken now: between this answer and the upgrade the socket has no task that could be joined.
     let joined = shared.sockets.token();
     let message_bytes = shared.config.limits.message_bytes;

@@ -56,10 +56,10 @@ impl Writer {
                 _ = ping.tick() => Message::Ping(Bytes::new()).into(),
                 outgoing = self.waiting.next() => outgoing,
             };
-            let (message, place) = outgoing.into_parts();
+            let (message, held) = outgoing.into_parts();
             self.in_time(|sink| sink.feed(message)).await?;
-            // Only now does a reply's call lose its place.
-            drop(place);
+            // Only now does a reply's call lose its place, and its lane the bytes.
+            drop(held);
         }
     }
 

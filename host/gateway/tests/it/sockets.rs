@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt as _;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{
     Message,
@@ -11,7 +12,10 @@ use tokio_tungstenite::tungstenite::{
     },
 };
 
-use crate::support::{start, start_with};
+use crate::{
+    http_client,
+    support::{BEARER, start, start_with},
+};
 
 fn request(id: usize, method: &str) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": method}).to_string()
@@ -71,6 +75,59 @@ async fn a_session_tells_who_and_where() {
     assert_eq!(status["result"]["connections"], 1);
     let http: Value = serde_json::from_str(&host.rpc(&request(1, "session.info")).await.body).unwrap();
     assert_eq!(http["error"]["data"]["code"], "not_supported");
+}
+
+#[tokio::test]
+async fn who_calls_too_fast_is_told_when_to_call_again_and_who_does_not_listen_is_closed() {
+    let host = start_with(|config| {
+        config.limits.calls_per_second = 1;
+        config.limits.calls_burst = 3;
+        config.limits.rate_refusals = 3;
+    })
+    .await;
+    let mut client = host.socket().await;
+    // The rate is the principal's, whatever its calls come over. On a slow machine a second may pass between two of them.
+    let refused = loop {
+        let answer = client.call("sum", json!([1])).await;
+        if answer["result"] != 1 {
+            break answer;
+        }
+    };
+    assert_eq!(refused["error"]["data"]["code"], "rate_limited", "{refused}");
+    assert!(
+        refused["error"]["data"]["retry_after_ms"].as_u64().is_some_and(|ms| (1..=1000).contains(&ms)),
+        "{refused}"
+    );
+    let over_rest = loop {
+        let answer = http_client::send(host.addr, "POST", "/api/v1/methods/session.ping", &[BEARER], "").await;
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert!(over_rest.status == 429 && over_rest.head.contains("retry-after: 1"), "{}", over_rest.head);
+    for id in 2..20 {
+        // The last ones may find the socket closed.
+        _ = client.socket.send(Message::text(request(id, "get_data"))).await;
+    }
+    let (code, reason) = client.closed().await.unwrap();
+    assert_eq!(code, 4029);
+    assert!(serde_json::from_str::<Value>(&reason).unwrap()["retry_after_ms"].is_u64(), "{reason}");
+}
+
+#[tokio::test]
+async fn one_principal_cannot_take_every_connection() {
+    let host = start_with(|config| {
+        config.limits.connections = 4;
+        config.limits.connections_per_principal = 2;
+    })
+    .await;
+    let (mut first, second) = (host.socket().await, host.socket().await);
+    assert_eq!(host.try_socket("/ws", &[BEARER]).await.err(), Some(429));
+    let made = first.call("auth.create_token", json!({"name": "ci", "scopes": ["read"]})).await;
+    let bearer = format!("Bearer {}", made["result"]["token"].as_str().unwrap());
+    assert!(host.try_socket("/ws", &[("authorization", &bearer)]).await.is_ok());
+    drop(second);
+    while host.try_socket("/ws", &[BEARER]).await.is_err() {}
 }
 
 #[tokio::test]
