@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod colours;
 mod compile;
+mod config;
 mod context;
 mod contract;
 mod durable;

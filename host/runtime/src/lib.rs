@@ -12,6 +12,7 @@ mod bindings;
 mod cache;
 mod check;
 mod compiling;
+mod config;
 mod contract;
 mod convert;
 mod engine;

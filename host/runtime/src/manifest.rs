@@ -14,6 +14,7 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 use crate::{
+    config::{Config, Wrong},
     contract,
     http::{HttpGrant, HttpSettings, RawHttp},
     routes::{self, DeclaredRoute, RawRoute},
@@ -46,8 +47,8 @@ pub struct Manifest {
     pub routes: Vec<DeclaredRoute>,
     /// The `[http]` table: who sees the plugin's pages.
     pub http: HttpSettings,
-    /// The `[config]` table as JSON text, without its schema.
-    pub config: String,
+    /// The `[config]` table, checked by its schema.
+    pub config: Config,
 }
 
 /// What the plugin may do beyond computing. Everything else is denied. Its serialised form is what operators approve and
@@ -182,8 +183,6 @@ impl Manifest {
         }
         let (dependencies, scopes) = (dependencies(raw.dependencies)?, scopes(raw.scopes)?);
         let http = raw.http.check().map_err(|(key, reason)| wrong(&format!("http.{key}"), reason))?;
-        let mut config = raw.config;
-        config.remove("schema");
         let name = value("plugin.name", PluginName::parse(&raw.plugin.name).map_err(|fault| fault.message))?;
         Ok(Self {
             routes: routes::parse(raw.routes, &name)?,
@@ -196,7 +195,7 @@ impl Manifest {
             limits: limits(&raw.limits)?,
             scopes,
             http,
-            config: value("config", serde_json::to_string(&config))?,
+            config: Config::parse(raw.config).map_err(|Wrong { key, reason }| wrong(&key, reason))?,
         })
     }
 }

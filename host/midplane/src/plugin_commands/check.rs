@@ -62,6 +62,13 @@ fn text(report: &Report) -> String {
         .unused
         .iter()
         .for_each(|kind| add("unused grant", &format!("{kind}: nothing that it imports needs it")));
+    for setting in &report.config {
+        let must = if setting.required { ", required" } else { "" };
+        let default = setting.default.as_ref().map(|default| format!(", else {default}")).unwrap_or_default();
+        let value = setting.value.as_ref().map(|value| format!("; is {value}")).unwrap_or_default();
+        add("config", &format!("{}: {}{must}{default}{value}", setting.key, setting.expects));
+        docs(&mut add, setting.docs.as_deref());
+    }
     report.problems.iter().for_each(|problem| add("PROBLEM", problem));
     if let Some(against) = &report.against {
         compared(&mut add, report, against);

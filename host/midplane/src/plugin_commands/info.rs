@@ -34,6 +34,9 @@ pub fn text(plugin: &Value) -> String {
     for (name, limit) in plugin["limits"].as_object().into_iter().flatten() {
         add("limit", &format!("{name} {limit}"));
     }
+    for (name, value) in plugin["config"].as_object().into_iter().flatten() {
+        add("config", &format!("{name} = {value}"));
+    }
     add("newer", &newer(&plugin["newer"]));
     for service in items(&plugin["services"]) {
         add("serves", &text_of(&service["id"]));

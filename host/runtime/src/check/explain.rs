@@ -50,6 +50,7 @@ pub fn explain(files: &PluginFiles) -> (Report, Vec<Interface>) {
         hooks: hooks.iter().map(|hook| hook.id.to_string()).collect(),
         dependencies: manifest.dependencies.iter().map(|(name, range)| (name.to_string(), range.to_string())).collect(),
         grants: GrantReport { missing: missing(&imports, &asks), unused: unused(&imports, &asks), asks },
+        config: manifest.config.settings(),
         imports: Imports::of(&imports),
         links,
         problems,

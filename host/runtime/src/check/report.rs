@@ -11,7 +11,7 @@ use super::{
     imports::{Imports, Missing},
     version::Weight,
 };
-use crate::lock::GrantSet;
+use crate::{config::Setting, lock::GrantSet};
 
 /// Everything that can be said of a plugin that does not run.
 #[derive(Debug, Serialize)]
@@ -30,6 +30,8 @@ pub struct Report {
     /// Other plugins by range of versions.
     pub dependencies: BTreeMap<String, String>,
     pub grants: GrantReport,
+    /// What its configuration can be, and is.
+    pub config: Vec<Setting>,
     /// Whether this host could run it, as far as that shows without running it. Other plugins that it needs are taken for granted.
     pub links: bool,
     /// Why not, and what else is wrong; a sentence each.

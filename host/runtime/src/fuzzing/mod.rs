@@ -17,8 +17,9 @@ pub fn manifest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Manifest::parse(text) {
         Ok(manifest) => {
-            assert!(serde_json::from_str::<Value>(&manifest.config).is_ok(), "what config.get gives is JSON");
+            assert!(serde_json::from_str::<Value>(&manifest.config.text).is_ok(), "what config.get gives is JSON");
             assert!(!manifest.component.contains('/'), "the component stays beside the manifest");
+            assert!(manifest.config.settings().iter().all(|setting| !setting.expects.is_empty()));
             let limits = &manifest.limits;
             assert!(limits.queue > 0 && limits.memory_bytes > 0 && limits.max_concurrency > 0);
         }

@@ -50,7 +50,7 @@ impl context::Host for Guest {
 
 impl config::Host for Guest {
     async fn get(&mut self) -> wasmtime::Result<String> {
-        Ok(self.package.manifest.config.clone())
+        Ok(self.package.manifest.config.text.clone())
     }
 }
 

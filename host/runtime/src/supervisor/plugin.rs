@@ -112,6 +112,8 @@ impl Shown {
             "queue": manifest.limits.queue, "max_concurrency": manifest.limits.max_concurrency,
             "storage_bytes": manifest.limits.storage_bytes,
         });
+        json["config"] = manifest.config.shown();
+        json["config_schema"] = json!(manifest.config.schema());
         json["metrics"] = self.slot.show_metrics();
         json
     }
