@@ -1,4 +1,4 @@
-//! What the machine can do for the host: files below one root, changes of those files, terminals, other
+//! What the machine can do for the host: files below one root, changes of those files, searching in them, terminals, other
 //! programs, stored values.
 //!
 //! Each module is one capability with its own handle, errors and bounds. None of them knows that plugins are wasm, that
@@ -7,10 +7,12 @@
 
 mod child;
 pub mod files;
+mod ignores;
 #[cfg(test)]
 mod leaks;
 pub mod processes;
 mod ring;
+pub mod search;
 pub mod storage;
 pub mod terminals;
 pub mod watch;

@@ -276,6 +276,41 @@ pub const SESSIONS_MAX: usize = 4096;
 pub const SESSIONS_PER_PRINCIPAL_MAX: usize = 512;
 /// Longest name and version of a client, in bytes.
 pub const CLIENT_INFO_BYTES_MAX: usize = 256;
+/// Bytes of a file of ignore rules that are read.
+pub const IGNORE_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Searches that run at the same time; further ones wait for their turn.
+pub const SEARCHES_MAX: usize = 8;
+/// Threads of one search.
+pub const SEARCH_THREADS_MAX: usize = 4;
+/// Longest text or regular expression to search for.
+pub const SEARCH_QUERY_BYTES_MAX: usize = 4096;
+/// Memory of a compiled regular expression, and of the states that it makes while it runs.
+pub const SEARCH_REGEX_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Globs to include, and to exclude, of one search.
+pub const SEARCH_GLOBS_MAX: usize = 64;
+/// Directories that a search enters below each other; deeper ones count as unreadable.
+pub const SEARCH_DEPTH_MAX: usize = 128;
+/// Lines shown before, and after, a line that was found.
+pub const SEARCH_CONTEXT_LINES_MAX: usize = 20;
+/// Lines that one search tells.
+pub const SEARCH_RESULTS_MAX: usize = 20_000;
+/// Text that one search tells, with what it costs to say where it is.
+pub const SEARCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest part of a line that is shown.
+pub const SEARCH_LINE_BYTES_MAX: usize = 1024;
+/// Places in one line that are told.
+pub const SEARCH_SPANS_MAX: usize = 64;
+/// Memory for one line; a file with a longer one counts as unreadable.
+pub const SEARCH_LINE_BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Files that a search may be done with before the one that is told next.
+pub const SEARCH_AHEAD_FILES_MAX: u64 = 4096;
+/// Text that may wait for the file that is told next.
+pub const SEARCH_AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Text after which a batch is told at once; one more line still fits.
+pub const SEARCH_BATCH_BYTES: usize = 64 * 1024;
+/// Batches that wait for their reader; then the search waits.
+pub const SEARCH_BATCHES_QUEUED_MAX: usize = 2;
+
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
 /// WebSocket connections open at the same time; one more is `unavailable`.

@@ -57,7 +57,7 @@ pub(super) fn shown(path: &RelativePath) -> Arc<str> {
 
 impl FilesError {
     /// What the kernel said while we tried to `action` (`"read"`, `"list"`) the path.
-    pub(super) fn from_errno(action: &'static str, path: &RelativePath, errno: Errno) -> Self {
+    pub(crate) fn from_errno(action: &'static str, path: &RelativePath, errno: Errno) -> Self {
         let path = shown(path);
         match errno {
             Errno::NOENT => Self::NotFound { path },

@@ -36,7 +36,7 @@ pub use error::FilesError;
 use error::shown;
 pub(crate) use facts::Facts;
 pub use hold::HeldDirectory;
-use jail::Jail;
+pub(crate) use jail::{Jail, regular};
 pub(crate) use list::names;
 pub use list::{ListOptions, Listing};
 pub use make_dir::MakeDirOptions;
@@ -50,7 +50,8 @@ pub(crate) use replace::is_temporary;
 use tokio_util::task::TaskTracker;
 use turns::Turns;
 pub use version::Version;
-use walk::{Last, Place};
+pub(crate) use walk::Last;
+use walk::Place;
 pub use write::{Create, WriteMode, WriteOptions, Written};
 
 /// A directory tree that is served; cheap to clone.
