@@ -30,6 +30,7 @@ mod protocol;
 mod reload;
 mod rest;
 mod restart;
+mod search;
 mod security;
 mod shapes;
 mod site;

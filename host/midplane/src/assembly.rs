@@ -7,6 +7,7 @@ use midplane_broker::{Broker, StreamDefinition};
 use midplane_capabilities::{
     files::Root,
     processes::{Processes, ProcessesConfig},
+    search::Searches,
     storage::Storage,
     terminals::{TerminalEvent, TerminalLimits, Terminals, TerminalsConfig},
     watch::{Exclusions, Watcher},
@@ -28,6 +29,7 @@ pub struct Assembly {
     storage: Arc<Storage>,
     files: Root,
     watcher: Arc<Watcher>,
+    pub searches: Searches,
     terminals: Terminals,
     processes: Processes,
 }
@@ -44,6 +46,7 @@ pub async fn assemble(
     let engine = Arc::new(Engine::new(data.code_cache())?);
     let files = Root::open(&directory).with_context(|| format!("{} cannot be served", directory.display()))?;
     let watcher = Arc::new(Watcher::start(&files, Exclusions::default()).await?);
+    let searches = Searches::default();
     // What a login shell would have, less what is the host's own.
     let environment: BTreeMap<String, String> = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -60,6 +63,7 @@ pub async fn assemble(
         broker: broker.clone(),
         files: files.clone(),
         watcher: watcher.clone(),
+        searches: searches.clone(),
         storage: storage.clone(),
         terminals: terminals.clone(),
         processes: processes.clone(),
@@ -73,7 +77,7 @@ pub async fn assemble(
     };
     let plugins = Arc::new(Plugins::start(host, config).await?);
     midplane_runtime::register_native(&router, &plugins)?;
-    Ok(Assembly { router, broker, plugins, storage, files, watcher, terminals, processes })
+    Ok(Assembly { router, broker, plugins, storage, files, watcher, searches, terminals, processes })
 }
 
 fn terminals(root: PathBuf, environment: &BTreeMap<String, String>) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
@@ -100,6 +104,7 @@ impl Assembly {
         self.plugins.close().await;
         self.processes.shutdown().await;
         self.terminals.shutdown().await;
+        self.searches.close().await;
         self.watcher.close().await;
         self.files.close().await;
         self.broker.close().await;

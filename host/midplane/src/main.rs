@@ -6,6 +6,7 @@ mod bundles;
 mod cli;
 mod client;
 mod data;
+mod figures;
 mod plugin_commands;
 mod serve;
 mod token_commands;

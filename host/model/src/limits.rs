@@ -307,7 +307,9 @@ pub const SEARCH_AHEAD_FILES_MAX: u64 = 4096;
 /// Text that may wait for the file that is told next.
 pub const SEARCH_AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Text after which a batch is told at once; one more line still fits.
-pub const SEARCH_BATCH_BYTES: usize = 64 * 1024;
+pub const SEARCH_BATCH_BYTES: usize = 32 * 1024;
+/// Time that a call keeps for its answer when it waits for a search.
+pub const SEARCH_ANSWER_TIME: Duration = Duration::from_millis(250);
 /// Batches that wait for their reader; then the search waits.
 pub const SEARCH_BATCHES_QUEUED_MAX: usize = 2;
 

@@ -5,6 +5,7 @@ wasmtime::component::bindgen!({
     world: "plugin",
     imports: { default: async | trappable },
     exports: { default: async },
+    with: { "midplane:host/search.searching": crate::imports::Searching },
 });
 
 pub use exports::midplane::host::{

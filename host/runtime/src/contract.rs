@@ -9,7 +9,7 @@ mod v0_1;
 
 use std::{fmt::Write as _, sync::OnceLock};
 
-use midplane_model::schema::Interface;
+use midplane_model::schema::{Function, Interface};
 use midplane_router::interfaces_of_packages;
 use semver::{Version, VersionReq};
 use wasmtime::component::{HasSelf, Linker};
@@ -52,6 +52,7 @@ static SERVED: [Served; 2] = [
             ("log.wit", include_str!("../../../wit/host/log.wit")),
             ("timers.wit", include_str!("../../../wit/host/timers.wit")),
             ("files.wit", include_str!("../../../wit/host/files.wit")),
+            ("search.wit", include_str!("../../../wit/host/search.wit")),
             ("terminals.wit", include_str!("../../../wit/host/terminals.wit")),
             ("processes.wit", include_str!("../../../wit/host/processes.wit")),
             ("exports.wit", include_str!("../../../wit/host/exports.wit")),
@@ -99,7 +100,12 @@ pub fn check(verb: &'static str, interface: &Interface) -> Result<(), LoadError>
     let known = served.and_then(|served| served.interfaces().iter().find(|known| split_id(&known.id).0 == name));
     let known = known.ok_or_else(|| unknown(interface.id.to_string()))?;
     for function in &interface.functions {
-        if !known.functions.iter().any(|known| known.name == function.name && known.same_shape(function)) {
+        // Handles have no shape, not even their own: there the names decide, and the linker afterwards.
+        let by_names = !function.same_shape(function);
+        let same = |known: &Function| {
+            if by_names { known.signature() == function.signature() } else { known.same_shape(function) }
+        };
+        if !known.functions.iter().any(|known| known.name == function.name && same(known)) {
             return Err(unknown(format!("{} of {}", function.signature(), interface.id)));
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use midplane_broker::Broker;
 use midplane_capabilities::{
-    files::Root, processes::Processes, storage::Storage, terminals::Terminals, watch::Watcher,
+    files::Root, processes::Processes, search::Searches, storage::Storage, terminals::Terminals, watch::Watcher,
 };
 use midplane_model::schema::Interface;
 use midplane_router::Router;
@@ -33,6 +33,7 @@ pub struct HostParts {
     pub broker: Arc<Broker>,
     pub files: Root,
     pub watcher: Arc<Watcher>,
+    pub searches: Searches,
     pub storage: Arc<Storage>,
     pub terminals: Terminals,
     pub processes: Processes,

@@ -68,6 +68,11 @@ impl WasiHttpView for Guest {
 }
 
 impl Guest {
+    /// What the guest holds by handle.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
     /// A store for one instance of a package, with the manifest's limits. `visit` is the request that it is made for, if it is
     /// made for one.
     pub fn store(

@@ -8,18 +8,20 @@ mod category;
 mod changes;
 mod encoding;
 mod entry;
+mod search;
 
 use encoding::Span;
 use exports::midplane::{
     files::files::{
-        Content, CreateMode, Done, Encoding, Entry, Error, Guest as Files, Page, Range, WriteMode, Written,
+        Content, CreateMode, Done, Encoding, Entry, Error, Guest as Files, LetterCase, Page, Range, SearchResult,
+        WriteMode, Written,
     },
     host::{
         lifecycle::{Ending, Guest as Lifecycle, Occasion},
         subscriber::{Event, Guest as Subscriber},
     },
 };
-use midplane_sdk::host::{events, files as disk, watch};
+use midplane_sdk::host::{events, files as disk, search as text, watch};
 
 midplane_sdk::generate!({ path: ["../../wit/host", "../../wit/files", "wit"], world: "midplane:files-plugin/plugin" });
 
@@ -133,6 +135,42 @@ impl Files for Plugin {
     fn delete(path: String, recursive: Option<bool>) -> Result<Done, Error> {
         disk::delete(&path, recursive.unwrap_or(false))?;
         Ok(Done { path })
+    }
+
+    async fn search(
+        query: String,
+        regex: Option<bool>,
+        case: Option<LetterCase>,
+        word: Option<bool>,
+        include: Option<Vec<String>>,
+        exclude: Option<Vec<String>>,
+        path: Option<String>,
+        context: Option<u32>,
+        hidden: Option<bool>,
+        ignored: Option<bool>,
+        max_results: Option<u32>,
+        timeout_ms: Option<u64>,
+    ) -> Result<SearchResult, Error> {
+        let results_max = max_results.unwrap_or(search::RESULTS_DEFAULT);
+        let query = text::Query {
+            text: query,
+            regex: regex.unwrap_or(false),
+            letter_case: match case.unwrap_or(LetterCase::Smart) {
+                LetterCase::Smart => text::LetterCase::Smart,
+                LetterCase::Sensitive => text::LetterCase::Sensitive,
+                LetterCase::Insensitive => text::LetterCase::Insensitive,
+            },
+            word: word.unwrap_or(false),
+            include: include.unwrap_or_default(),
+            exclude: exclude.unwrap_or_default(),
+            path: path.unwrap_or_else(|| ".".into()),
+            hidden: hidden.unwrap_or(false),
+            ignored: ignored.unwrap_or(false),
+            context_lines: context.unwrap_or(0),
+            results_max: within("params.max_results", results_max, search::RESULTS_MAX)?,
+            timeout_ms: timeout_ms.unwrap_or(search::TIMEOUT_MS_DEFAULT),
+        };
+        search::run(&query).await
     }
 }
 

@@ -87,6 +87,7 @@ macro_rules! generate {
                 "midplane:host/timers@0.2.0": ::midplane_sdk::host::timers,
                 "midplane:host/files@0.2.0": ::midplane_sdk::host::files,
                 "midplane:host/watch@0.2.0": ::midplane_sdk::host::watch,
+                "midplane:host/search@0.2.0": ::midplane_sdk::host::search,
                 "midplane:host/terminals@0.2.0": ::midplane_sdk::host::terminals,
                 "midplane:host/processes@0.2.0": ::midplane_sdk::host::processes,
             },

@@ -11,6 +11,7 @@ use midplane_broker::{Broker, StreamDefinition};
 use midplane_capabilities::{
     files::Root,
     processes::{Processes, ProcessesConfig},
+    search::Searches,
     storage::Storage,
     terminals::{TerminalLimits, Terminals, TerminalsConfig},
     watch::{Exclusions, Watcher},
@@ -49,6 +50,7 @@ impl Ours {
             router: router.clone(),
             broker: Arc::new(Broker::new(&StreamDefinition::defaults())?),
             watcher: Arc::new(Watcher::start(&files, Exclusions::default()).await?),
+            searches: Searches::default(),
             files,
             storage: Arc::new(Storage::open(&home.path().join("state.redb"))?),
             terminals: Terminals::new(TerminalsConfig {

@@ -34,9 +34,9 @@ fn answer<T>(result: Result<T, Fault>) -> Answer<T> {
 }
 
 /// A path that the manifest grants, and the files as far as that grant goes.
-struct Granted {
-    root: Root,
-    path: RelativePath,
+pub(super) struct Granted {
+    pub root: Root,
+    pub path: RelativePath,
     /// Narrower than the served directory.
     narrowed: bool,
 }
@@ -53,7 +53,7 @@ impl Granted {
 }
 
 impl Guest {
-    fn granted(&self, path: &str, access: Access) -> Result<Granted, Fault> {
+    pub(super) fn granted(&self, path: &str, access: Access) -> Result<Granted, Fault> {
         let path = RelativePath::parse(path)?;
         match self.package.manifest.grants.floor_of(&path, access) {
             Some(floor) => {

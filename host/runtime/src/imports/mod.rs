@@ -1,18 +1,21 @@
 //! What a guest may ask the host for. Errors go back to the guest as values, never as traps.
 //!
 //! Each grant of the manifest is enforced in one place: `methods` in [`services`], `publish` and `subscribe` in [`events`],
-//! `files` in [`files`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`], `processes` in
+//! `files` in [`files`] and [`search`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`], `processes` in
 //! [`processes`].
 
 mod events;
 mod files;
 mod plain;
 mod processes;
+mod progress;
+mod search;
 mod services;
 mod storage;
 mod terminals;
 
 use midplane_model::{Deadline, ErrorCode, Fault};
+pub use search::Searching;
 pub use terminals::news;
 
 use crate::instance::Guest;

@@ -1,0 +1,19 @@
+//! Figures of the capabilities, as Prometheus text.
+
+use std::fmt::Write as _;
+
+use midplane_capabilities::search::SearchStats;
+
+pub fn render(searches: SearchStats) -> String {
+    let SearchStats { running, begun, files } = searches;
+    let mut text = String::new();
+    for (name, kind, help, value) in [
+        ("searches_running", "gauge", "Searches that have a thread at work.", running as u64),
+        ("searches_total", "counter", "Searches that were begun.", begun),
+        ("search_files_total", "counter", "Files that searches have looked into.", files),
+    ] {
+        // Writing to a string does not fail.
+        _ = writeln!(text, "# HELP midplane_{name} {help}\n# TYPE midplane_{name} {kind}\nmidplane_{name} {value}");
+    }
+    text
+}

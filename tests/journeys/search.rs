@@ -1,0 +1,124 @@
+//! Searching below the served directory: what is found, what is told meanwhile, and that work ends when nobody waits.
+
+use anyhow::{Context, Result};
+use midplane_tests::{Client, Host, PATIENCE};
+use serde_json::{Value, json};
+
+/// A host over so much to find that a search whose client does not read lasts until somebody ends it.
+async fn host_with_much() -> Result<Host> {
+    let host = Host::start().await?;
+    let lines = format!("needle {}\n", "x".repeat(990)).repeat(5_000);
+    for name in ["a", "b", "c", "d"] {
+        host.write_file(name, &lines)?;
+    }
+    Ok(host)
+}
+
+/// Begins a search that tells its hits as they are found.
+async fn begin(client: &mut Client, id: &str, params: Value) -> Result<()> {
+    let call = json!({
+        "jsonrpc": "2.0", "id": id, "method": "files.search", "params": params, "meta": { "progress_token": id },
+    });
+    client.send_text(&call.to_string()).await
+}
+
+async fn figure(host: &Host, name: &str) -> Result<u64> {
+    let text = host.get_text("/metrics").await?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(line.with_context(|| format!("no {name}"))?.parse()?)
+}
+
+/// Waits until so many searches are at work.
+async fn searches_running(host: &Host, count: u64) -> Result<()> {
+    let reached = async {
+        while figure(host, "midplane_searches_running").await? != count {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, reached).await.with_context(|| format!("never {count} searches at work"))?
+}
+
+#[tokio::test]
+async fn lines_are_found_with_their_places_and_rules_are_honoured() -> Result<()> {
+    let host = Host::start().await?;
+    std::fs::create_dir_all(host.directory.join("src/gen"))?;
+    host.write_file(".gitignore", "gen/\n")?;
+    host.write_file("src/main.rs", "fn main() {\n    grün(\"Needle\");\n}\n")?;
+    host.write_file("src/gen/made.rs", "needle\n")?;
+    host.write_file("notes.md", "needle\n")?;
+    let mut client = host.connect().await?;
+    let found = client.call("files.search", json!({ "query": "needle", "context": 1 })).await?;
+    let paths: Vec<&Value> = found["files"].as_array().context("files")?.iter().map(|file| &file["path"]).collect();
+    assert_eq!(paths, ["notes.md", "src/main.rs"], "{found}");
+    let hit = &found["files"][1]["hits"][0];
+    assert_eq!((&hit["line"], &hit["spans"]), (&json!(2), &json!([{ "column": 11, "length": 6 }])), "{hit}");
+    assert_eq!((&hit["before"][0]["text"], &hit["after"][0]["line"]), (&json!("fn main() {"), &json!(3)), "{hit}");
+    let stat = client.call("files.stat", json!({ "path": "src/main.rs" })).await?;
+    assert_eq!(found["files"][1]["version"], stat["version"]);
+    assert_eq!((&found["truncated"], &found["hits"]), (&Value::Null, &json!(2)), "{found}");
+
+    let narrowed =
+        json!({ "query": "^need", "regex": true, "case": "sensitive", "include": ["*.rs"], "ignored": true });
+    let found = client.call("files.search", narrowed).await?;
+    assert_eq!(found["files"][0]["path"], "src/gen/made.rs", "{found}");
+    let first = client.call("files.search", json!({ "query": "needle", "max_results": 1 })).await?;
+    assert_eq!((&first["hits"], &first["truncated"]), (&json!(1), &json!("max_results")), "{first}");
+    let (code, error) = client.fault("files.search", json!({ "query": "(", "regex": true })).await?;
+    assert_eq!((code.as_str(), &error["data"]["details"]["path"]), ("invalid_params", &json!("params.query")));
+    let (code, _) = client.fault("files.search", json!({ "query": "x", "path": "../data" })).await?;
+    assert_eq!(code, "outside_root");
+    Ok(())
+}
+
+#[tokio::test]
+async fn batches_are_told_as_they_are_found_and_an_answer_without_them_has_a_limit() -> Result<()> {
+    let host = host_with_much().await?;
+    let mut client = host.connect().await?;
+    begin(&mut client, "told", json!({ "query": "needle", "max_results": 2_000 })).await?;
+    let (mut lines, mut parts) = (Vec::new(), 0);
+    let answer = loop {
+        let message = client.message().await?;
+        if message["id"] == "told" {
+            break message["result"].clone();
+        }
+        assert_eq!((&message["method"], &message["params"]["token"]), (&json!("$/progress"), &json!("told")));
+        parts += 1;
+        for file in message["params"]["value"]["files"].as_array().context("files")? {
+            assert_eq!(file["path"], "a");
+            lines.extend(file["hits"].as_array().context("hits")?.iter().filter_map(|hit| hit["line"].as_u64()));
+        }
+    };
+    assert!(lines == (1..=2_000).collect::<Vec<u64>>(), "{} lines, not in order", lines.len());
+    assert!(parts > 10, "{parts} parts");
+    assert_eq!((&answer["files"], &answer["hits"]), (&json!([]), &json!(2_000)), "{answer}");
+    assert_eq!(answer["truncated"], "max_results");
+
+    let whole = client.call("files.search", json!({ "query": "needle", "max_results": 2_000 })).await?;
+    assert_eq!(whole["truncated"], "max_bytes");
+    assert!(whole["hits"].as_u64().is_some_and(|hits| hits > 100 && hits < 2_000), "{}", whole["hits"]);
+    searches_running(&host, 0).await
+}
+
+#[tokio::test]
+async fn the_work_of_a_search_ends_with_its_call_and_with_its_connection() -> Result<()> {
+    let host = host_with_much().await?;
+    let all = json!({ "query": "needle", "max_results": 20_000, "timeout_ms": 600_000 });
+    // It tells and tells, and nobody reads: so it is at work for as long as somebody waits for it.
+    let mut idle = host.connect().await?;
+    begin(&mut idle, "cancelled", all.clone()).await?;
+    searches_running(&host, 1).await?;
+    // Others are served meanwhile.
+    let mut other = host.connect().await?;
+    other.call("files.stat", json!({ "path": "a" })).await?;
+    let found = other.call("files.search", json!({ "query": "needle", "max_results": 1 })).await?;
+    assert_eq!(found["hits"], 1);
+    idle.send_text(r#"{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"cancelled"}}"#).await?;
+    searches_running(&host, 0).await?;
+    let ended = idle.wait_for(|message| message["id"] == "cancelled").await?;
+    assert_eq!(ended["error"]["data"]["code"], "cancelled", "{ended}");
+
+    let mut leaving = host.connect().await?;
+    begin(&mut leaving, "left", all).await?;
+    searches_running(&host, 1).await?;
+    drop(leaving);
+    searches_running(&host, 0).await
+}
