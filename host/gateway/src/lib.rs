@@ -11,6 +11,7 @@
 //! - `admission`: how much one principal may ask for.
 //! - `call`: one call, whatever brought it; `idempotency`: calls that have one effect, however often they come.
 //! - `rpc`: `POST /rpc`; `headers`: what HTTP says about a call beside its body.
+//! - `event_stream`: events as server-sent events.
 //! - `rest`: methods under paths of their own.
 //! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
 //! - `site`: the host's own pages.
@@ -26,6 +27,7 @@ mod call;
 mod config;
 mod documents;
 mod error;
+mod event_stream;
 mod guard;
 mod headers;
 mod idempotency;

@@ -11,7 +11,7 @@ use axum::{
 };
 use midplane_model::ErrorCode;
 
-use crate::{auth, documents, pages, problem::Problem, rest, rpc, shared::Shared, site, socket};
+use crate::{auth, documents, event_stream, pages, problem::Problem, rest, rpc, shared::Shared, site, socket};
 
 pub(crate) const SOCKET_PATH: &str = "/ws";
 
@@ -56,6 +56,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/auth/exchange", || post(auth::exchange)),
     route("POST", "/auth/ticket", || post(auth::ticket)),
     route("POST", "/rpc", || post(rpc::post)),
+    route("GET", "/events", || get(event_stream::serve)),
     route("GET", "/api/v1/{*path}", || any(rest::serve)),
     route("GET", SOCKET_PATH, || get(socket::upgrade)),
     page("/p/{plugin}"),

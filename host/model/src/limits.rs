@@ -335,6 +335,8 @@ pub const EVENTS_BYTES_QUEUED_MAX: usize = 1024 * 1024;
 pub const BULK_FRAMES_QUEUED_MAX: usize = 8;
 /// Bytes of them.
 pub const BULK_BYTES_QUEUED_MAX: usize = 512 * 1024;
+/// Bytes of events that are gathered into one piece of an event stream, where more is ready.
+pub const EVENT_CHUNK_BYTES: usize = 16 * 1024;
 /// Answers after which a waiting event has its turn.
 pub const EVENT_TURN_MESSAGES: u32 = 16;
 /// Messages of faster lanes after which a waiting binary frame has its turn.

@@ -3,6 +3,7 @@
 mod access;
 mod causality;
 mod channels;
+mod event_stream;
 mod events;
 mod http_client;
 mod idempotency;
