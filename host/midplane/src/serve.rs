@@ -127,12 +127,7 @@ fn is_loopback(address: SocketAddr) -> bool {
 #[expect(clippy::print_stdout, reason = "the program's own output")]
 fn announce(plugins: &[midplane_runtime::Summary], url: &str, token: Option<&String>, directory: &str) {
     for plugin in plugins.iter().filter(|plugin| plugin.state != "running") {
-        eprintln!(
-            "midplane: plugin {} is {}: {}",
-            plugin.name,
-            plugin.state,
-            plugin.reason.as_deref().unwrap_or("no reason given")
-        );
+        eprintln!("midplane: plugin {} is {}: {}", plugin.name, plugin.state, plugin.reason);
     }
     if plugins.is_empty() {
         eprintln!(

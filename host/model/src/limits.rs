@@ -140,6 +140,34 @@ pub const HOSTCALL_BYTES_MAX: usize = FILE_BYTES_MAX + 1024 * 1024;
 pub const DYNAMIC_BYTES_MAX: usize = 1024 * 1024;
 /// Calls that one instance may leave unfinished inside; one more failure of that kind ends the instance.
 pub const CALLS_GIVEN_UP_MAX: usize = 16;
+/// First and longest pause before a plugin that failed starts again; it doubles in between.
+pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Restarts within `RESTART_WINDOW`; one more failure disables the plugin.
+pub const RESTARTS_MAX: usize = 5;
+/// Time after which a failure is forgotten.
+pub const RESTART_WINDOW: Duration = Duration::from_secs(180);
+/// Time after a swap in which the old generation is kept: a new one that fails is rolled back to it.
+pub const PROBATION: Duration = Duration::from_secs(10);
+/// How often a plugin is asked for its health, and how often while there is reason to ask.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+pub const HEALTH_INTERVAL_SOON: Duration = Duration::from_secs(1);
+/// Deadline of that question; a guest that is late has failed.
+pub const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
+/// Least time between two checkpoints of a plugin's state.
+pub const CHECKPOINT_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// Checkpoints take at most one part in so many of the time.
+pub const CHECKPOINT_COST_DIVISOR: u32 = 50;
+/// Largest state that is kept for a restart; a larger one starts afresh.
+pub const CHECKPOINT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Time that plugins may take to start before the host is ready without them.
+pub const STARTUP_MAX: Duration = Duration::from_secs(2);
+/// Plugin packages that are read and compiled at the same time.
+pub const PACKAGES_READ_AT_ONCE_MAX: usize = 8;
+/// Requests that wait for one plugin while it is being started, replaced or stopped; one more is `unavailable`.
+pub const PLUGIN_REQUESTS_MAX: usize = 16;
+/// Instances of one plugin.
+pub const PLUGIN_INSTANCES_MAX: usize = 64;
 /// Plugins a call may pass through.
 pub const CALL_CHAIN_MAX: usize = 16;
 /// Bytes that a plugin may store where its manifest names no number; more is `quota_exceeded`.

@@ -14,7 +14,7 @@ use midplane_router::interfaces_of_packages;
 use semver::{Version, VersionReq};
 use wasmtime::component::{HasSelf, Linker};
 
-pub use hooks::{Hooks, Outcome};
+pub use hooks::{Hooks, Outcome, enter};
 
 use crate::{
     bindings::Plugin,

@@ -114,6 +114,7 @@ struct Task {
 
 impl Task {
     async fn run(mut self) {
+        let mailbox = self.slot.mailbox().clone();
         loop {
             self.pending = self.pending.take().or_else(|| self.news.pop_front());
             let free = self.pending.is_none();
@@ -124,9 +125,10 @@ impl Task {
                     Some(command) => self.obey(command),
                     None => return,
                 },
-                permit = self.slot.mailbox().clone().reserve_owned(), if !free => {
-                    let (Ok(permit), Some(event)) = (permit, self.pending.take()) else { return };
-                    _ = permit.send(Message::Event(event));
+                room = mailbox.room(), if !free => {
+                    if let Some(event) = self.pending.take() {
+                        mailbox.send(room, Message::Event(event));
+                    }
                 }
                 delivery = next_delivery(&mut self.subscriptions), if free && !self.subscriptions.is_empty() => self.deliver(delivery),
                 batch = next_batch(&mut self.watch), if free && self.watch.is_some() => match batch {

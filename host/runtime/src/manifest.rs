@@ -6,7 +6,7 @@ use midplane_capabilities::files::RelativePath;
 use midplane_model::{
     PageAccess, Pattern, PluginName, Scope,
     limits::{
-        PLUGIN_DEADLINE_DEFAULT, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT, PLUGIN_STORAGE_BYTES_DEFAULT,
+        PLUGIN_DEADLINE_DEFAULT, PLUGIN_INSTANCES_MAX, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT, PLUGIN_STORAGE_BYTES_DEFAULT,
         PLUGIN_STORAGE_BYTES_MAX,
     },
 };
@@ -105,10 +105,12 @@ pub struct Limits {
     pub memory_bytes: usize,
     pub deadline: Duration,
     pub queue: usize,
-    /// Calls of `async func` exports inside at the same time.
+    /// Calls of `async func` exports inside at the same time, in each instance.
     pub max_concurrency: usize,
     /// What it may store; 0 is nothing.
     pub storage_bytes: u64,
+    /// Instances that share the calls; more than one only for plugins that keep no state in memory.
+    pub instances: usize,
 }
 
 #[derive(Deserialize)]
@@ -262,8 +264,8 @@ fn environment(names: Vec<String>) -> Result<Vec<String>, ManifestError> {
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
-    if raw.instances.is_some_and(|instances| instances != 1) {
-        return Err(wrong("limits.instances", "more than one instance is not supported yet; use max_concurrency"));
+    if raw.instances.is_some_and(|instances| instances > PLUGIN_INSTANCES_MAX) {
+        return Err(wrong("limits.instances", format!("at most {PLUGIN_INSTANCES_MAX}")));
     }
     let storage_bytes = raw.storage_bytes.unwrap_or(PLUGIN_STORAGE_BYTES_DEFAULT);
     if storage_bytes > PLUGIN_STORAGE_BYTES_MAX {
@@ -279,6 +281,7 @@ fn limits(raw: &RawLimits) -> Result<Limits, ManifestError> {
         queue: positive("limits.queue", raw.queue, PLUGIN_QUEUE_DEFAULT)?,
         max_concurrency: positive("limits.max_concurrency", raw.max_concurrency, 1)?,
         storage_bytes,
+        instances: positive("limits.instances", raw.instances, 1)?,
     })
 }
 

@@ -48,8 +48,14 @@ pub enum LoadError {
     NotLocked { found: String, locked: String },
     #[error("waits for a plugin that serves {interface}")]
     Missing { interface: String },
-    #[error("waits for the plugin {name} {range}")]
-    MissingDependency { name: String, range: String },
+    #[error("waits for the plugin {name} {range}{}", .there.as_ref().map(|there| format!("; {there} is there")).unwrap_or_default())]
+    MissingDependency { name: String, range: String, there: Option<String> },
+    #[error("needs itself: {chain}")]
+    Circular { chain: String },
+    #[error(
+        "plugin.toml: limits.instances: {instances} instances cannot share the state that this plugin keeps in memory (it exports midplane:host/state); use 1"
+    )]
+    StatefulInstances { instances: usize },
     #[error("imports {interface} with another type: {reason}")]
     Incompatible { interface: String, reason: String },
     #[error("cannot link {interface}: {cause}")]
@@ -68,8 +74,12 @@ pub enum LoadError {
     NameTaken { name: String, folder: String, other: String },
     #[error("the call inside did not finish within {} ms", .0.as_millis())]
     Busy(Duration),
-    #[error("the former generation is gone")]
+    #[error("an instance failed meanwhile")]
     Gone,
+    #[error("its files are gone")]
+    Absent,
+    #[error("was given up before it was done")]
+    GivenUp,
 }
 
 /// A package whose grants grew beyond the approved ones.
@@ -85,13 +95,6 @@ pub struct Unapproved {
 fn with_cause(error: &EngineError) -> String {
     let cause = std::error::Error::source(error);
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
-}
-
-impl LoadError {
-    /// Whether the plugin may run as soon as another one does.
-    pub fn is_waiting(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::MissingDependency { .. })
-    }
 }
 
 #[derive(Clone)]
@@ -167,7 +170,8 @@ impl Files {
         Ok(String::from_utf8_lossy(&manifest).into_owned())
     }
 
-    /// Of manifest and component: equal digests are the same package.
+    /// Of manifest and component: equal digests are the same package. Takes its time for large components: call it where
+    /// blocking is allowed.
     pub fn digest(&self) -> String {
         let digest = Sha256::new().chain_update(&self.manifest).chain_update([0]).chain_update(&*self.wasm).finalize();
         format!("{digest:x}")
@@ -199,12 +203,16 @@ impl Package {
         let needs = needs(interfaces.imports)?;
         let (hooks, services): (Vec<_>, Vec<_>) = interfaces.exports.into_iter().partition(is_hook);
         check_hooks(&hooks)?;
+        let has = |name: &str| hooks.iter().any(|hook| &*hook.name == name);
+        let instances = manifest.limits.instances;
+        if instances > 1 && has("state") {
+            return Err(LoadError::StatefulInstances { instances });
+        }
         let documented = document(services, &files.wit, &manifest);
         routes::check(&manifest.routes, &documented)?;
         let progress = compiling::show(host, &manifest, files.wasm.len());
         let code = host.parts.engine.compile(&files.wasm, progress).map_err(LoadError::Compile)?;
         let pre = linked(&code.component, &needs)?;
-        let has = |name: &str| hooks.iter().any(|hook| &*hook.name == name);
         let pages = pages(&code.component, &pre)?;
         Ok(Self {
             digest: files.digest(),

@@ -14,55 +14,21 @@ use midplane_model::{
 use midplane_router::{Method, Service};
 use semver::Version;
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     bindings::Event,
     event_budget::EventBudget,
     http::InFlight,
+    life::State,
     lock::GrantSet,
     log_book::LogBook,
     log_budget::{Admission, LogBudget},
     log_line::LogLine,
+    mailbox::{Mailbox, Refused},
     metrics::{Metrics, Pending},
     shapes::Values,
 };
-
-/// Where a plugin is in its life (contract, section 10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Waiting,
-    Starting,
-    Running,
-    Reloading,
-    Backoff,
-    Disabled,
-    Failed,
-}
-
-impl State {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Reloading => "reloading",
-            Self::Backoff => "backoff",
-            Self::Disabled => "disabled",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Whether there is a package whose pages may be seen: during a reload it is the old one.
-    pub fn serves_pages(self) -> bool {
-        matches!(self, Self::Running | Self::Reloading)
-    }
-
-    /// Whether calls may wait in the mailbox, because somebody will take them.
-    fn takes_calls(self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Reloading | Self::Backoff)
-    }
-}
 
 /// What the mailbox holds.
 pub enum Message {
@@ -84,7 +50,8 @@ pub enum Message {
 #[derive(Debug, Clone)]
 pub struct Status {
     pub state: State,
-    pub reason: Option<String>,
+    /// Why it is in this state.
+    pub reason: String,
     pub version: String,
     pub generation: u64,
     /// The manifest's deadline for a call.
@@ -112,7 +79,7 @@ pub struct Slot {
     pub metrics: Metrics,
     /// Connections to other servers that its instances may have at the same time; one more is refused.
     pub connections: Arc<Semaphore>,
-    mailbox: mpsc::Sender<Message>,
+    mailbox: Arc<Mailbox>,
     status: Mutex<Status>,
     pub logs: LogBook,
     /// The newest files, where they are not what runs.
@@ -123,36 +90,46 @@ pub struct Slot {
 
 impl Slot {
     /// `queue` calls may wait; one more is `unavailable`.
-    pub fn new(name: PluginName, queue: usize, status: Status) -> (Arc<Self>, mpsc::Receiver<Message>) {
-        let (mailbox, receiver) = mpsc::channel(queue);
-        let slot = Self {
+    pub fn new(name: PluginName, queue: usize, status: Status) -> Arc<Self> {
+        Arc::new(Self {
             name,
             visits: InFlight::default(),
             metrics: Metrics::default(),
             connections: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
-            mailbox,
+            mailbox: Mailbox::new(queue),
             status: Mutex::new(status),
             logs: LogBook::default(),
             newer: Mutex::default(),
             log_budget: LogBudget::default(),
             event_budget: EventBudget::default(),
-        };
-        (Arc::new(slot), receiver)
+        })
     }
 
     pub fn status(&self) -> Status {
         self.lock().clone()
     }
 
-    /// Changes the status and returns what it was.
-    pub fn update(&self, change: impl FnOnce(&mut Status)) -> Status {
+    /// Changes the status. Calls that wait are refused when nobody will take them any more.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
         let mut status = self.lock();
-        let before = status.clone();
         change(&mut status);
-        if !matches!(status.state, State::Running | State::Reloading) {
+        if !matches!(status.state, State::Running | State::Degraded | State::Reloading) {
             self.metrics.pauses.forget();
         }
-        before
+        let status = status.clone();
+        if status.state.takes_calls() {
+            self.mailbox.open();
+            return;
+        }
+        let fault = self.unavailable(&status);
+        for message in self.mailbox.shut() {
+            // Who asked may be gone.
+            match message {
+                Message::Call { reply, .. } => _ = reply.send(Err(fault.clone())),
+                Message::Typed { reply, .. } => _ = reply.send(Err(fault.clone())),
+                Message::Event(_) => {}
+            }
+        }
     }
 
     pub fn newer(&self) -> Option<Newer> {
@@ -167,14 +144,13 @@ impl Slot {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place in the mailbox for an event; waits while it is full, so that the events stay where they come from.
-    pub fn mailbox(&self) -> &mpsc::Sender<Message> {
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
     }
 
     /// Messages in the mailbox.
     pub fn queued(&self) -> usize {
-        self.mailbox.max_capacity() - self.mailbox.capacity()
+        self.mailbox.len()
     }
 
     /// A line of the host in the plugin's log.
@@ -256,7 +232,10 @@ impl Slot {
         context.deadline = context.deadline.capped(status.deadline);
         let deadline = context.deadline;
         let (reply, answer) = oneshot::channel();
-        self.mailbox.try_send(message(context, reply)).map_err(|_| self.busy())?;
+        self.mailbox.try_send(message(context, reply)).map_err(|refused| match refused {
+            Refused::Full { capacity } => self.busy(capacity),
+            Refused::Shut => self.unavailable(&self.status()),
+        })?;
         pending.accepted(self.queued());
         match tokio::time::timeout_at(deadline.at().into(), answer).await {
             Ok(Ok(answer)) => answer,
@@ -266,19 +245,16 @@ impl Slot {
     }
 
     pub fn unavailable(&self, status: &Status) -> Fault {
-        let reason = status.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        Fault::new(ErrorCode::PluginUnavailable, format!("{} is {}{reason}", self.name, status.state.as_str()))
+        let message = format!("{} is {}: {}", self.name, status.state.as_str(), status.reason);
+        Fault::new(ErrorCode::PluginUnavailable, message)
             .with("plugin", self.name.as_str())
             .with("state", status.state.as_str())
     }
 
-    fn busy(&self) -> Fault {
-        Fault::new(
-            ErrorCode::Unavailable,
-            format!("{} calls wait for {} already; try again", self.mailbox.max_capacity(), self.name),
-        )
-        .with("busy", self.name.as_str())
-        .retry_after_ms(50)
+    fn busy(&self, capacity: usize) -> Fault {
+        Fault::new(ErrorCode::Unavailable, format!("{capacity} calls wait for {} already; try again", self.name))
+            .with("busy", self.name.as_str())
+            .retry_after_ms(50)
     }
 }
 

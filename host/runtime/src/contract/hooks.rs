@@ -23,6 +23,7 @@ pub type Outcome = (Result<(), Error>,);
 pub struct Hooks {
     pub start: Option<Start>,
     pub stop: Option<Stop>,
+    pub health: Option<TypedFunc<(), Outcome>>,
     pub on_event: Option<OnEvent>,
     pub save: Option<TypedFunc<(), (Result<Snapshot, Error>,)>>,
     pub restore: Option<TypedFunc<(Snapshot,), Outcome>>,
@@ -82,7 +83,8 @@ impl OnEvent {
     }
 }
 
-async fn enter<P>(
+/// Enters a hook beside other calls, and says which task began.
+pub async fn enter<P>(
     function: TypedFunc<P, Outcome>,
     accessor: &Accessor<Guest>,
     params: P,
@@ -113,6 +115,7 @@ impl Hooks {
                 None => look.typed(v0_1::SUBSCRIBER, "on-event")?.map(OnEvent::V0_1),
             },
             // The same in both.
+            health: look.either(LIFECYCLE, v0_1::LIFECYCLE, "health")?,
             save: look.either(STATE, v0_1::STATE, "save")?,
             restore: look.either(STATE, v0_1::STATE, "restore")?,
         })

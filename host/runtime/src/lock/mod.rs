@@ -98,16 +98,18 @@ impl Lock {
     /// # Errors
     /// `Write`; the change then holds until the host ends.
     pub async fn change(self: &Arc<Self>, name: &PluginName, change: impl FnOnce(&mut Entry)) -> Result<(), LockError> {
-        let changed = {
-            let mut entries = self.entries();
-            let before = entries.get(name).cloned();
-            let mut entry = before.clone().unwrap_or_default();
-            change(&mut entry);
-            let changed = before.as_ref() != Some(&entry);
-            entries.insert(name.clone(), entry);
-            changed
-        };
-        if changed { self.save().await } else { Ok(()) }
+        if self.set(name, change) { self.save().await } else { Ok(()) }
+    }
+
+    /// Changes what is known of a plugin; whether that made a difference, which [`Lock::save`] then keeps.
+    pub fn set(&self, name: &PluginName, change: impl FnOnce(&mut Entry)) -> bool {
+        let mut entries = self.entries();
+        let before = entries.get(name).cloned();
+        let mut entry = before.clone().unwrap_or_default();
+        change(&mut entry);
+        let changed = before.as_ref() != Some(&entry);
+        entries.insert(name.clone(), entry);
+        changed
     }
 
     /// Forgets a plugin.
@@ -119,7 +121,11 @@ impl Lock {
         if known { self.save().await } else { Ok(()) }
     }
 
-    async fn save(self: &Arc<Self>) -> Result<(), LockError> {
+    /// Keeps everything on disk.
+    ///
+    /// # Errors
+    /// `Write`.
+    pub async fn save(self: &Arc<Self>) -> Result<(), LockError> {
         let lock = self.clone();
         let write = move || {
             let Some(path) = &lock.path else { return Ok(()) };

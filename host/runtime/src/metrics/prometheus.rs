@@ -7,13 +7,15 @@ use std::{
 };
 
 use super::histogram::BOUNDS_US;
-use crate::slot::{Slot, State};
+use crate::{life::State, slot::Slot};
 
 type Figure = fn(&Slot) -> f64;
 
 /// Name, kind, help and value of every figure that is one number.
 const FIGURES: &[(&str, &str, &str, Figure)] = &[
-    ("running", "gauge", "1 while the plugin serves.", |slot| f64::from(slot.status().state == State::Running)),
+    ("running", "gauge", "1 while the plugin serves.", |slot| {
+        f64::from(matches!(slot.status().state, State::Running | State::Degraded))
+    }),
     ("calls_total", "counter", "Calls that found the plugin, whatever became of them.", |s| {
         s.metrics.calls.get() as f64
     }),

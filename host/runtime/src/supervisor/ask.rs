@@ -1,17 +1,11 @@
 //! What the rest of this crate asks of the supervisor.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use midplane_model::{Fault, PluginName};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    Command, Summary, Table,
-    plugin::{Shown, Source},
-};
+use super::{Command, Summary, handle::Asked, plugin::Source, shown::Table};
 
 /// Questions to the supervisor; cheap to clone.
 #[derive(Clone)]
@@ -46,12 +40,12 @@ impl Ask {
     }
 
     pub fn summary(&self, name: &PluginName) -> Option<Summary> {
-        self.shown(name).map(|shown| shown.summary())
+        self.table.summary(name)
     }
 
     /// The folder that a plugin was loaded from; none for one that is built in, or unknown.
     pub fn folder(&self, name: &PluginName) -> Option<String> {
-        match &self.shown(name)?.source {
+        match &self.table.find(name)?.source {
             Source::Folder(folder) => Some(folder.clone()),
             Source::Bundle(_) => None,
         }
@@ -62,16 +56,9 @@ impl Ask {
         self.builtin.contains(name)
     }
 
-    pub(super) async fn send(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<Summary, Fault>>) -> Command,
-    ) -> Result<Summary, Fault> {
+    pub(super) async fn send(&self, command: impl FnOnce(Asked) -> Command) -> Result<Summary, Fault> {
         let (done, answer) = oneshot::channel();
         self.commands.send(command(done)).await.map_err(|_| Fault::internal())?;
         answer.await.map_err(|_| Fault::internal())?
-    }
-
-    fn shown(&self, name: &PluginName) -> Option<Arc<Shown>> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }

@@ -1,22 +1,19 @@
-//! What the supervisor keeps about a plugin, and what it shows of it.
+//! What the supervisor keeps about a plugin.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use midplane_model::PageAccess;
-use midplane_router::describe_interface;
-use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinHandle};
+use futures_util::future::join_all;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::Summary;
+use super::{handle::Asked, running::Generation};
 use crate::{
-    actor::{Control, Mailbox},
+    bindings::Ending,
     host::Bundle,
-    inbox::{self, Inbox},
+    inbox::Inbox,
+    life::{Life, Reload, State},
     package::Package,
+    saved::Saved,
     slot::Slot,
 };
 
@@ -36,8 +33,12 @@ impl Source {
         }
     }
 
-    pub fn is_folder(&self, name: &str) -> bool {
-        matches!(self, Self::Folder(folder) if folder == name)
+    /// Unique among sources. No folder bears such a name as a bundle has here.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Bundle(bundle) => format!("built in/{:p}", bundle.manifest),
+            Self::Folder(folder) => folder.clone(),
+        }
     }
 }
 
@@ -45,89 +46,166 @@ pub struct Plugin {
     pub slot: Arc<Slot>,
     pub inbox: Inbox,
     pub source: Source,
+    /// What runs, or would.
     pub package: Arc<Package>,
+    pub life: Life,
     /// The generation that serves.
-    pub running: Option<Running>,
-    /// The mailbox while nobody serves it.
-    pub mailbox: Option<Mailbox>,
-    /// Recent failures, for back-off and budget.
-    pub failures: VecDeque<Instant>,
+    pub generation: Option<Generation>,
+    /// The number of the newest generation there ever was.
+    pub generations: u64,
+    /// The former generation, while the present one has to prove itself.
+    pub probation: Option<Probation>,
+    /// Files that failed in their probation: nobody but a request loads them again.
+    pub refused: Option<Refused>,
+    /// What runs in a better form, which waits until a probation is over.
+    pub upgrade: Option<Arc<Package>>,
+    /// The state for the next start that goes on where the last instance ended.
+    pub saved: Option<Arc<Saved>>,
+    /// What a task does for this plugin now; there is never more than one.
+    pub work: Option<Work>,
+    /// What waits for that.
+    pub errands: VecDeque<Errand>,
+    pub restart_at: Option<Instant>,
+    /// When the instances are asked for their health.
+    pub health_at: Instant,
 }
 
-/// A generation with its task.
-pub struct Running {
-    pub generation: u64,
-    pub control: mpsc::Sender<Control>,
-    pub task: JoinHandle<()>,
+/// Work under way, and who waits for what comes of it.
+pub struct Work {
+    pub kind: Kind,
+    pub asked: Vec<Asked>,
+    /// Ends work that can be given up.
+    pub cancel: CancellationToken,
 }
 
-/// What `plugin.list` and `plugin.get` say; replaced whenever the package changes.
-pub struct Shown {
-    pub slot: Arc<Slot>,
-    pub inbox: mpsc::Sender<inbox::Command>,
-    pub package: Arc<Package>,
+/// What a task is doing. What the supervisor needs to end it stays with the supervisor.
+pub enum Kind {
+    /// Instances that are missing are made.
+    Start { saved: Arc<Saved> },
+    /// A new generation is made beside the present one.
+    Replace(Replacement),
+    /// The generation in charge, and a parked one, end.
+    Stop,
+    /// What is left of a generation that failed in its probation ends.
+    RollBack { reason: String },
+    /// The same as [`Kind::Stop`]; then the plugin is forgotten.
+    Remove,
+}
+
+/// Files on their way into a plugin.
+pub struct Replacement {
     pub source: Source,
+    pub package: Arc<Package>,
+    /// Why, as people read it.
+    pub why: String,
 }
 
-impl Shown {
-    pub fn summary(&self) -> Summary {
-        let status = self.slot.status();
-        Summary {
-            name: self.slot.name.clone(),
-            version: status.version,
-            state: status.state.as_str(),
-            generation: status.generation,
-            description: self.package.manifest.description.clone(),
-            reason: status.reason,
-            builtin: matches!(self.source, Source::Bundle(_)),
-            newer: self.slot.newer().map(|newer| newer.reason),
+/// Something that is done when nothing else is being done for the plugin.
+pub enum Errand {
+    Replace {
+        with: Replacement,
+        asked: Vec<Asked>,
+    },
+    Enable(Asked),
+    Disable(Asked),
+    /// Its files are gone.
+    Remove,
+}
+
+pub struct Probation {
+    pub reload: Reload,
+    pub old: Generation,
+    /// Where the old one's files came from.
+    pub source: Source,
+    pub until: Instant,
+}
+
+pub struct Refused {
+    pub package: Arc<Package>,
+    pub reason: String,
+}
+
+impl Errand {
+    pub fn asked(&self) -> &[Asked] {
+        match self {
+            Self::Replace { asked, .. } => asked,
+            Self::Enable(asked) | Self::Disable(asked) => std::slice::from_ref(asked),
+            Self::Remove => &[],
         }
     }
 
-    pub fn describe(&self) -> Value {
-        let manifest = &self.package.manifest;
-        let services: Vec<Value> =
-            self.package.services.iter().map(|interface| describe_interface(interface)).collect();
-        let mut json = json!(self.summary());
-        json["newer"] = json!(self.slot.newer());
-        json["source"] = self.source.describe().into();
-        json["sha256"] = self.package.digest.as_str().into();
-        json["component_bytes"] = self.package.wasm_bytes.into();
-        json["code"] = json!({
-            "tier": self.package.code.tier.as_str(), "optimising": self.package.optimising.load(Ordering::Relaxed),
-        });
-        json["services"] = services.into();
-        json["hooks"] = json!(self.package.hooks);
-        json["imports"] = json!(self.package.imports);
-        json["pages"] = self.pages();
-        json["dependencies"] = manifest
-            .dependencies
-            .iter()
-            .map(|(name, range)| (name.to_string(), Value::from(range.to_string())))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
-        json["grants"] = json!(manifest.grants);
-        json["limits"] = json!({
-            "memory_bytes": manifest.limits.memory_bytes, "deadline_ms": manifest.limits.deadline.as_millis() as u64,
-            "queue": manifest.limits.queue, "max_concurrency": manifest.limits.max_concurrency,
-            "storage_bytes": manifest.limits.storage_bytes,
-        });
-        json["config"] = manifest.config.shown();
-        json["config_schema"] = json!(manifest.config.schema());
-        json["metrics"] = self.slot.show_metrics();
-        json
+    pub fn into_asked(self) -> Vec<Asked> {
+        match self {
+            Self::Replace { asked, .. } => asked,
+            Self::Enable(asked) | Self::Disable(asked) => vec![asked],
+            Self::Remove => Vec::new(),
+        }
+    }
+}
+
+impl Plugin {
+    /// Whether nothing is being done for it and nothing waits for that.
+    pub fn is_idle(&self) -> bool {
+        self.work.is_none() && self.errands.is_empty()
     }
 
-    /// Where the plugin answers HTTP and who may ask; null if it does not.
-    fn pages(&self) -> Value {
-        if self.package.pages.is_none() {
-            return Value::Null;
+    /// Instances that serve.
+    pub fn left(&self) -> usize {
+        self.generation.as_ref().map_or(0, |generation| generation.instances.len())
+    }
+
+    /// Instances that the manifest wants beyond those.
+    pub fn missing(&self) -> usize {
+        self.package.manifest.limits.instances.saturating_sub(self.left())
+    }
+
+    /// The newest files on their way into it.
+    pub fn coming(&self) -> Option<&Replacement> {
+        let waiting = self.errands.iter().rev().find_map(|errand| match errand {
+            Errand::Replace { with, .. } => Some(with),
+            _ => None,
+        });
+        waiting.or(match &self.work {
+            Some(Work { kind: Kind::Replace(with), .. }) => Some(with),
+            _ => None,
+        })
+    }
+
+    /// The files that it will run when everything that was begun is done.
+    pub fn target(&self) -> &Arc<Package> {
+        self.coming().map_or(&self.package, |with| &with.package)
+    }
+
+    /// A generation without instances is over; its state is for the next one.
+    pub fn end_generation_if_empty(&mut self) {
+        if self.left() == 0
+            && let Some(generation) = self.generation.take()
+        {
+            self.saved = Some(generation.saved);
         }
-        let access = match &self.package.page_rules.access {
-            PageAccess::ByMethod => "by_method".to_owned(),
-            PageAccess::Scope(scope) => scope.to_string(),
-            PageAccess::Public => "public".to_owned(),
-        };
-        json!({ "path": format!("/p/{}/", self.slot.name), "access": access })
+    }
+
+    /// The packages at hand, for files that are theirs.
+    pub fn packages(&self) -> Vec<Arc<Package>> {
+        let refused = self.refused.iter().map(|refused| &refused.package);
+        [&self.package, self.target()].into_iter().chain(refused).cloned().collect()
+    }
+
+    /// When time alone makes something happen.
+    pub fn next_due(&self) -> Option<Instant> {
+        if self.work.is_some() {
+            return None;
+        }
+        let serves = matches!(self.life.state(), State::Running | State::Degraded);
+        let probation = self.probation.as_ref().map(|probation| probation.until);
+        [self.restart_at, probation, serves.then_some(self.health_at)].into_iter().flatten().min()
+    }
+
+    /// The end of the host: what runs finishes what is inside and ends.
+    pub async fn end(self) {
+        self.slot.visits.end_all();
+        let generations = self.generation.into_iter().chain(self.probation.map(|probation| probation.old));
+        join_all(generations.map(|generation| generation.retire(Ending::Shutdown))).await;
+        self.inbox.close().await;
     }
 }

@@ -47,9 +47,9 @@ impl Supervisor {
         );
     }
 
-    /// Records the package that serves now, if it is another one. A lock that cannot be written is a warning: the plugin runs, and the next start
-    /// trusts what it finds.
-    pub(super) async fn remember(&self, name: &PluginName) {
+    /// Records the package that serves now, if it is another one. A lock that cannot be written is a warning: the plugin runs,
+    /// and the next start trusts what it finds.
+    pub(super) fn remember(&self, name: &PluginName) {
         let Some(plugin) = self.plugins.get(name) else { return };
         let Source::Folder(folder) = &plugin.source else { return };
         let package = &plugin.package;
@@ -62,10 +62,15 @@ impl Supervisor {
             source: folder.clone(),
             grants: GrantSet::of(&package.manifest.grants),
         };
-        if let Err(error) = self.lock.change(name, |entry| entry.pin = Some(pin)).await {
-            tracing::error!(plugin = %name, %error, "the package that serves is not in the lock");
-            plugin.slot.log("warn", &error.to_string());
-        }
+        self.lock.set(name, |entry| entry.pin = Some(pin));
+        let (lock, name, slot) = (self.lock.clone(), name.clone(), plugin.slot.clone());
+        // The disk is not waited for; whatever is written last is the newest.
+        self.tasks.spawn(async move {
+            if let Err(error) = lock.save().await {
+                tracing::error!(plugin = %name, %error, "the package that serves is not in the lock");
+                slot.log("warn", &error.to_string());
+            }
+        });
     }
 }
 
