@@ -45,17 +45,12 @@ impl State {
 
     /// Whether calls may wait in the mailbox, because somebody will take them.
     pub fn takes_calls(self) -> bool {
-        matches!(self, Self::Starting) || self.is_up()
+        matches!(self, Self::Starting | Self::Running | Self::Reloading | Self::Degraded | Self::Backoff)
     }
 
     /// Whether there is a package whose pages may be seen: during a reload it is the old one.
     pub fn serves_pages(self) -> bool {
         matches!(self, Self::Running | Self::Degraded | Self::Reloading)
-    }
-
-    /// Whether other plugins can count on this one: it serves, or did and will again in a moment.
-    pub fn is_up(self) -> bool {
-        matches!(self, Self::Running | Self::Reloading | Self::Degraded | Self::Backoff)
     }
 }
 
@@ -165,6 +160,15 @@ impl Life {
     /// What the instances that are missing failed of; none if they never ran.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
+    }
+
+    /// Whether other plugins can count on this one: it serves, or did and will again in a moment.
+    pub fn is_up(&self) -> bool {
+        match self.state {
+            State::Running | State::Reloading | State::Degraded | State::Backoff => true,
+            State::Starting => self.again,
+            State::Waiting | State::Disabled | State::Failed => false,
+        }
     }
 
     /// Whether it waits for other plugins, openly or because it needs itself through them.

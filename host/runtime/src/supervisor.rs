@@ -7,6 +7,7 @@
 
 mod ask;
 mod charge;
+mod folder;
 mod handle;
 mod health;
 mod needs;
@@ -121,6 +122,8 @@ struct Supervisor {
     plugins: BTreeMap<PluginName, Plugin>,
     /// Sources that are being read.
     reads: BTreeMap<String, sources::Reading>,
+    /// The folders that were there at the start, the first for each name: which one runs must not depend on which is read faster.
+    first: BTreeMap<PluginName, String>,
     /// Folders that are not there any more, though a plugin came from them.
     gone: BTreeSet<String>,
     /// Those whose plugins have not been told yet.
@@ -153,6 +156,7 @@ impl Supervisor {
             bundles: Vec::new(),
             plugins: BTreeMap::new(),
             reads: BTreeMap::new(),
+            first: BTreeMap::new(),
             gone: BTreeSet::new(),
             vanished: Vec::new(),
             table,

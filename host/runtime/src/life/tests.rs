@@ -173,6 +173,20 @@ fn a_first_start_that_fails_is_final_and_one_after_a_failure_is_tried_again() {
 }
 
 #[test]
+fn others_count_on_a_plugin_all_through_a_restart() {
+    let (mut life, now) = (running(), Instant::now());
+    let died = Happened::Died { reason: "trap".into(), left: 0 };
+    for happened in [died, Happened::Rested, Happened::NotStarted("refused".into()), Happened::Rested] {
+        life.apply(happened.clone(), now);
+        assert!(life.is_up(), "not after {happened:?}, {:?}", life.state());
+    }
+    life.apply(Happened::Disabled("asked".into()), now);
+    assert!(!life.is_up());
+    life.apply(Happened::Enabled("asked".into()), now);
+    assert!(!life.is_up(), "nobody counts on a first start");
+}
+
+#[test]
 fn one_instance_of_several_fails_without_a_change() {
     let mut life = running();
     let outcome = life.apply(Happened::Died { reason: "trap".into(), left: 2 }, Instant::now());

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use midplane_model::{Fault, PluginName};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Command, Summary, handle::Asked, plugin::Source, shown::Table};
+use super::{Command, Summary, handle::Asked, shown::Table};
 
 /// Questions to the supervisor; cheap to clone.
 #[derive(Clone)]
@@ -45,10 +45,7 @@ impl Ask {
 
     /// The folder that a plugin was loaded from; none for one that is built in, or unknown.
     pub fn folder(&self, name: &PluginName) -> Option<String> {
-        match &self.table.find(name)?.source {
-            Source::Folder(folder) => Some(folder.clone()),
-            Source::Bundle(_) => None,
-        }
+        self.table.find(name)?.source.folder().map(str::to_owned)
     }
 
     /// Whether the program holds a plugin of this name, whether it runs or a folder has taken its place.

@@ -16,9 +16,8 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Ask, Command, Supervisor,
+    Ask, Command, Supervisor, folder,
     shown::{Shown, Table},
-    sources,
 };
 use crate::{
     host::{Bundle, Host},
@@ -102,7 +101,7 @@ impl Plugins {
             Arc::new(Installer { host, folder, lock, supervisor, turn: Semaphore::new(1) })
         });
         let lock = config.lock.clone();
-        let (folder, watch) = sources::open(config.folder, commands.clone()).await?;
+        let (folder, watch) = folder::open(config.folder, commands.clone()).await?;
         let (ready, is_ready) = oneshot::channel();
         let mut supervisor = Supervisor::new(host.clone(), config.lock, table, commands.downgrade(), ready);
         supervisor.folder = folder;

@@ -28,7 +28,7 @@ impl Supervisor {
             return Err(LoadError::Circular { chain: chain.join(" → ") });
         }
         for (name, range) in &package.manifest.dependencies {
-            let there = self.plugins.get(name).filter(|plugin| plugin.life.state().is_up());
+            let there = self.plugins.get(name).filter(|plugin| plugin.life.is_up());
             let version = there.map(|plugin| &plugin.package.manifest.version);
             if !version.is_some_and(|version| range.matches(version)) {
                 return Err(LoadError::MissingDependency {

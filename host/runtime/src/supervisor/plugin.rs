@@ -33,6 +33,13 @@ impl Source {
         }
     }
 
+    pub fn folder(&self) -> Option<&str> {
+        match self {
+            Self::Bundle(_) => None,
+            Self::Folder(folder) => Some(folder),
+        }
+    }
+
     /// Unique among sources. No folder bears such a name as a bundle has here.
     pub fn key(&self) -> String {
         match self {

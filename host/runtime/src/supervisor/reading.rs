@@ -19,6 +19,8 @@ pub struct Read {
     pub result: Result<Arc<Package>, LoadError>,
     /// What the manifest says, if it can be read.
     pub manifest: Option<Box<Manifest>>,
+    /// The folder that the name belonged to when the reading began.
+    pub owner: Option<String>,
 }
 
 /// What the task that reads needs to know.
@@ -28,7 +30,7 @@ pub struct Reader {
     pub source: Source,
     /// Packages that need not be made again if the files are theirs.
     pub known: Vec<Arc<Package>>,
-    /// The folders of all plugins.
+    /// The folders that names belong to.
     pub owners: BTreeMap<PluginName, String>,
     /// Bounds the compilations at the same time; the rest waits here.
     pub turns: Arc<Semaphore>,
@@ -38,7 +40,8 @@ impl Reader {
     pub async fn read(self) -> Read {
         let mut manifest = None;
         let result = self.package(&mut manifest).await;
-        Read { source: self.source, result, manifest: manifest.map(Box::new) }
+        let owner = manifest.as_ref().and_then(|manifest| self.owners.get(&manifest.name).cloned());
+        Read { source: self.source, result, manifest: manifest.map(Box::new), owner }
     }
 
     async fn package(&self, manifest: &mut Option<Manifest>) -> Result<Arc<Package>, LoadError> {
@@ -67,7 +70,7 @@ impl Reader {
     async fn check_name(&self, root: &Root, folder: &str, manifest: Option<&Manifest>) -> Result<(), LoadError> {
         let Some(name) = manifest.map(|manifest| &manifest.name) else { return Ok(()) };
         match self.owners.get(name).filter(|owner| *owner != folder) {
-            Some(other) if is_there(root, other).await => {
+            Some(other) if is_claimed(root, other, name).await => {
                 Err(LoadError::NameTaken { name: name.to_string(), folder: folder.to_owned(), other: other.clone() })
             }
             _ => Ok(()),
@@ -80,6 +83,11 @@ async fn is_there(root: &Root, folder: &str) -> bool {
         Ok(path) => root.stat(&path).await.is_ok(),
         Err(_) => false,
     }
+}
+
+/// Whether a folder still holds the plugin of this name. One that cannot be read now is being changed and keeps its claim.
+async fn is_claimed(root: &Root, folder: &str, name: &PluginName) -> bool {
+    is_there(root, folder).await && manifest_in(root, folder).await.is_none_or(|manifest| manifest.name == *name)
 }
 
 pub async fn manifest_in(root: &Root, folder: &str) -> Option<Manifest> {

@@ -3,21 +3,17 @@
 //! Each is read by a task of its own (see [`super::reading`]), one per source at a time. A source that changes while it is read
 //! is read again, and only what the last reading gave counts.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
-use midplane_capabilities::{
-    files::{Entry, Kind, ListOptions, RelativePath, Root},
-    watch::{Batch, Exclusions, Watcher},
-};
-use midplane_model::{
-    ErrorCode, Fault, PluginName,
-    limits::{PLUGIN_REQUESTS_MAX, RELOAD_QUIET},
-};
-use tokio::{sync::mpsc, task::JoinHandle};
+use midplane_capabilities::files::{Entry, Kind, ListOptions, RelativePath};
+use midplane_model::{ErrorCode, Fault, PluginName, limits::PLUGIN_REQUESTS_MAX};
 
 use super::{
-    Command, Done, Supervisor,
+    Done, Supervisor,
     handle::{Asked, no_plugin, too_many_wait},
     plugin::{Errand, Plugin, Replacement, Source},
     reading::{Read, Reader, manifest_in},
@@ -29,60 +25,6 @@ use crate::{
     manifest::Manifest,
     package::{LoadError, Package},
 };
-
-/// The watch over the plugin folder.
-pub struct FolderWatch {
-    watcher: Watcher,
-    task: JoinHandle<()>,
-}
-
-impl FolderWatch {
-    pub async fn close(self) {
-        self.watcher.close().await;
-        _ = self.task.await;
-    }
-}
-
-/// Opens and watches the plugin folder.
-///
-/// # Errors
-/// When it is missing or cannot be watched.
-pub(super) async fn open(
-    folder: Option<PathBuf>,
-    commands: mpsc::Sender<Command>,
-) -> Result<(Option<Root>, Option<FolderWatch>), Fault> {
-    let Some(folder) = folder else { return Ok((None, None)) };
-    let root = Root::open(&folder)
-        .map_err(|error| Fault::not_found(format!("the plugin folder {}: {error}", folder.display())))?;
-    let watcher = Watcher::start(&root, Exclusions::default()).await?;
-    let batches = watcher.subscribe();
-    let task = tokio::spawn(gather(batches, commands.downgrade()));
-    Ok((Some(root), Some(FolderWatch { watcher, task })))
-}
-
-/// Collects the folders that change until they have been quiet for `RELOAD_QUIET`: a copy or a build is over then.
-async fn gather(mut batches: mpsc::Receiver<Batch>, commands: mpsc::WeakSender<Command>) {
-    let mut changed: BTreeSet<String> = BTreeSet::new();
-    loop {
-        let batch = if changed.is_empty() {
-            batches.recv().await
-        } else {
-            match tokio::time::timeout(RELOAD_QUIET, batches.recv()).await {
-                Ok(batch) => batch,
-                Err(_) => {
-                    let Some(commands) = commands.upgrade() else { return };
-                    if commands.send(Command::Changed(std::mem::take(&mut changed))).await.is_err() {
-                        return;
-                    }
-                    continue;
-                }
-            }
-        };
-        let Some(batch) = batch else { return };
-        let paths = batch.changes.iter().flat_map(|change| change.from.iter().chain([&change.path]));
-        changed.extend(paths.chain(&batch.rescan).filter_map(|path| path.segments().next().map(str::to_owned)));
-    }
-}
 
 /// A source that is being read.
 #[derive(Default)]
@@ -105,8 +47,13 @@ impl Supervisor {
         let folders = entries.into_iter().filter(|entry| entry.kind == Kind::Directory && !hidden(entry));
         let folders: Vec<String> = folders.map(|entry| entry.path.as_str().to_owned()).collect();
         let manifests = join_all(folders.iter().map(|folder| manifest_in(&root, folder))).await;
-        let names: BTreeSet<PluginName> = manifests.into_iter().flatten().map(|manifest| manifest.name).collect();
-        self.read_bundles(|name| !names.contains(name));
+        for (folder, manifest) in folders.iter().zip(manifests) {
+            if let Some(manifest) = manifest {
+                self.first.entry(manifest.name).or_insert_with(|| folder.clone());
+            }
+        }
+        let named = self.first.clone();
+        self.read_bundles(|name| !named.contains_key(name));
         for folder in folders {
             self.read(&Source::Folder(folder), None);
         }
@@ -146,10 +93,6 @@ impl Supervisor {
             }
             return;
         }
-        let folder_of = |source: &Source| match source {
-            Source::Folder(folder) => Some(folder.clone()),
-            Source::Bundle(_) => None,
-        };
         let reader = Reader {
             host: self.host.clone(),
             folder: self.folder.clone(),
@@ -160,16 +103,21 @@ impl Supervisor {
                 .filter(|plugin| plugin.source.key() == key)
                 .flat_map(Plugin::packages)
                 .collect(),
-            owners: self
-                .plugins
-                .iter()
-                .filter_map(|(name, plugin)| Some((name.clone(), folder_of(&plugin.source)?)))
-                .collect(),
+            owners: self.owners(),
             turns: self.reading.clone(),
         };
         self.reads.insert(key, Reading { asked: asked.into_iter().collect(), again: false });
-        let lost = Read { source: source.clone(), result: Err(LoadError::GivenUp), manifest: None };
+        let lost = Read { source: source.clone(), result: Err(LoadError::GivenUp), manifest: None, owner: None };
         self.spawn(async move { Done::Read(reader.read().await) }, Done::Read(lost));
+    }
+
+    /// The folders of all plugins, and for a name that no plugin bears yet the first that was found with it.
+    fn owners(&self) -> BTreeMap<PluginName, String> {
+        let mut owners = self.first.clone();
+        owners.extend(
+            self.plugins.iter().filter_map(|(name, plugin)| Some((name.clone(), plugin.source.folder()?.to_owned()))),
+        );
+        owners
     }
 
     /// The plugin that came from this source.
@@ -179,10 +127,15 @@ impl Supervisor {
     }
 
     pub(super) fn was_read(&mut self, read: Read) {
-        let Read { source, result, manifest } = read;
+        let Read { source, result, manifest, owner: former } = read;
         let key = source.key();
         let Some(Reading { asked, again }) = self.reads.remove(&key) else { return };
-        if again {
+        let owners = self.owners();
+        let owner = manifest.as_ref().and_then(|manifest| owners.get(&manifest.name));
+        // Another folder has brought a plugin of this name meanwhile: it must be asked whether it still does.
+        let overtaken =
+            source.folder().is_some() && owner != former.as_ref() && owner.map(String::as_str) != source.folder();
+        if again || overtaken {
             self.read(&source, None);
             if let Some(reading) = self.reads.get_mut(&key) {
                 reading.asked = asked;

@@ -92,7 +92,7 @@ impl Supervisor {
                 status.state = change.to;
                 status.reason.clone_from(&change.reason);
             });
-            if !change.to.is_up() {
+            if !plugin.life.is_up() {
                 self.host.offers.replace(&plugin.slot, &[]);
             }
             if change.to == State::Disabled && plugin.generation.is_none() {
