@@ -12,10 +12,11 @@ async fn host_with_counter() -> Result<Host> {
 
 #[tokio::test]
 async fn a_plugin_that_is_dropped_in_runs_and_is_locked_from_then_on() -> Result<()> {
-    let host = host_with_counter().await?;
+    let mut host = host_with_counter().await?;
     let mut client = host.connect().await?;
     assert_eq!(client.call("counter.increment", json!({})).await?, 1);
     let info = client.call("plugin.get", json!({ "name": "counter" })).await?;
+    host.stop().await?;
     let path = host.data().join("plugins.lock");
     let lock = std::fs::read_to_string(&path)?;
     assert!(lock.contains("[plugins.counter") && lock.contains(info["sha256"].as_str().context("sha256")?), "{lock}");
@@ -56,7 +57,7 @@ async fn what_was_disabled_stays_so_over_a_restart_and_a_change_of_its_files() -
 async fn a_locked_host_loads_what_is_locked_and_names_what_is_not() -> Result<()> {
     let mut host = host_with_counter().await?;
     host.options.arguments.push("--locked".to_owned());
-    let host = host.kill_and_restart().await?;
+    let host = host.terminate_and_restart().await?;
     let mut client = host.connect().await?;
     client.subscribe(&["plugin.load_failed"]).await?;
     assert_eq!(client.call("counter.generation_text", json!({})).await?, "one");

@@ -127,3 +127,36 @@ async fn a_new_generation_that_cannot_take_the_state_over_never_serves() -> Resu
     assert_eq!(client.call("fragile.increment", json!({})).await?, 4);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_probation_ends_by_itself_and_from_then_on_nothing_leads_back() -> Result<()> {
+    let (host, mut client) = counted_to_three().await?;
+    client.subscribe(&["plugin.settled"]).await?;
+    change(&host, "2.0.0", "increment")?;
+    runs(&mut client, "2.0.0").await?;
+    let info = client.call("plugin.get", json!({ "name": "fragile" })).await?;
+    assert_eq!(info["on_probation"], true, "{info}");
+    let settled = client.event_on("plugin.settled").await?;
+    assert_eq!(settled["payload"], json!({ "name": "fragile", "version": "2.0.0", "generation": 2 }));
+    let info = client.call("plugin.get", json!({ "name": "fragile" })).await?;
+    assert_eq!(info["on_probation"], false, "{info}");
+
+    client.fault("fragile.increment", json!({})).await?;
+    let again = runs(&mut client, "2.0.0").await?;
+    assert_eq!(again["generation"], 3, "the same files, started again: {again}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_lock_goes_back_with_the_generation() -> Result<()> {
+    let (mut host, mut client) = counted_to_three().await?;
+    let first = client.call("plugin.get", json!({ "name": "fragile" })).await?["sha256"].take();
+    change(&host, "2.0.0", "increment")?;
+    runs(&mut client, "2.0.0").await?;
+    client.fault("fragile.increment", json!({})).await?;
+    runs(&mut client, "1.0.0").await?;
+    host.stop().await?;
+    let lock = std::fs::read_to_string(host.data().join("plugins.lock"))?;
+    assert!(lock.contains(first.as_str().context("sha256")?), "{lock}");
+    Ok(())
+}

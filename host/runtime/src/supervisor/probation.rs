@@ -1,6 +1,7 @@
 //! Probation: after a swap the old generation is parked, alive, until the new one has proved itself.
 
 use midplane_model::PluginName;
+use serde_json::json;
 
 use super::{
     Supervisor, Worked,
@@ -14,12 +15,15 @@ use crate::{
 };
 
 impl Supervisor {
-    /// Ends the probation in favour of the new generation.
+    /// Ends the probation in favour of the new generation: the event `plugin.settled`. From now on nothing leads back.
     pub(super) fn settle(&mut self, name: &PluginName) {
         let Some(plugin) = self.plugins.get_mut(name) else { return };
         if let Some(mut probation) = plugin.probation.take() {
             probation.reload.after(Came::Done);
             self.tasks.spawn(probation.old.retire(Ending::Reload));
+            let status = plugin.slot.status();
+            let (version, generation) = (status.version, status.generation);
+            self.publish("plugin.settled", &json!({ "name": name, "version": version, "generation": generation }));
             self.show(name);
         }
     }
@@ -51,6 +55,7 @@ impl Supervisor {
         let (number, version) = (probation.old.number, probation.old.package.manifest.version.clone());
         let left = probation.old.instances.len();
         self.put_in_charge(name, probation.old);
+        self.remember(name);
         if let Some(plugin) = self.plugins.get_mut(name) {
             plugin.slot.set_newer(plugin.refused.as_ref().map(|refused| Newer {
                 reason: refused.reason.clone(),

@@ -163,11 +163,12 @@ impl Supervisor {
             }
             Err(LoadError::Absent) => refuse(asked, &LoadError::Absent),
             Err(error) => {
-                self.announce_failure(&source.describe(), owner.as_ref(), &error);
-                refuse(asked, &error);
+                // Whoever hears of it finds it in the list.
                 if owner.is_none() {
                     self.never_loaded(&key, manifest.as_deref(), &error);
                 }
+                self.announce_failure(&source.describe(), owner.as_ref(), &error);
+                refuse(asked, &error);
             }
         }
         // A folder that was renamed has been read under its new name by then, and taken over what ran.
