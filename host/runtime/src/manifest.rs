@@ -6,8 +6,8 @@ use midplane_capabilities::files::RelativePath;
 use midplane_model::{
     PageAccess, Pattern, PluginName, Scope,
     limits::{
-        PLUGIN_DEADLINE_DEFAULT, PLUGIN_INSTANCES_MAX, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT, PLUGIN_STORAGE_BYTES_DEFAULT,
-        PLUGIN_STORAGE_BYTES_MAX,
+        PLUGIN_DEADLINE_DEFAULT, PLUGIN_INSTANCES_MAX, PLUGIN_MEMORY_BYTES_DEFAULT, PLUGIN_QUEUE_DEFAULT,
+        PLUGIN_STORAGE_BYTES_DEFAULT, PLUGIN_STORAGE_BYTES_MAX,
     },
 };
 use semver::{Version, VersionReq};

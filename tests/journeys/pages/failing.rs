@@ -45,7 +45,13 @@ async fn a_page_that_fails_before_its_answer_is_a_problem_and_nobody_else_notice
 async fn a_page_that_fails_in_the_middle_of_its_answer_is_cut_off_not_ended() -> Result<()> {
     let host = with_bad_pages().await?;
     for path in ["/trap-later", "/spin-later", "/stall"] {
-        let mut answer = host.get(&format!("/p/bad-pages{path}")).await?;
+        let mut answer = match host.get(&format!("/p/bad-pages{path}")).await {
+            // On a busy machine it may trap before anything of the answer is on its way.
+            Err(cut) if path == "/trap-later" && cut.root_cause().to_string().contains("closed the connection") => {
+                continue;
+            }
+            answer => answer?,
+        };
         assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.chunk().await?.as_deref(), Some(&b"begun\n"[..]), "{path}");
         assert!(answer.chunk().await.is_err(), "{path} must not look like a whole answer");
