@@ -10,14 +10,15 @@ use anyhow::{Context, Result, ensure};
 
 /// Each crate of the host and the crates of the host that it may know.
 const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("durable", &[]),
     ("model", &[]),
     ("router", &["model"]),
-    ("broker", &["model"]),
+    ("broker", &["durable", "model"]),
     ("protocol", &["model"]),
-    ("capabilities", &["model"]),
+    ("capabilities", &["durable", "model"]),
     ("gateway", &["model", "router", "broker", "protocol"]),
-    ("runtime", &["model", "router", "broker", "capabilities"]),
-    ("midplane", &["model", "router", "broker", "protocol", "capabilities", "gateway", "runtime"]),
+    ("runtime", &["durable", "model", "router", "broker", "capabilities"]),
+    ("midplane", &["durable", "model", "router", "broker", "protocol", "capabilities", "gateway", "runtime"]),
 ];
 
 /// What only one crate may depend on, by the beginning of its name.

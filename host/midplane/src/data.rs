@@ -4,8 +4,7 @@
 
 use std::{
     env, fs, io,
-    io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -102,14 +101,15 @@ impl DataDir {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).context("the system gives no random bytes")?;
         let token = URL_SAFE_NO_PAD.encode(secret);
-        write_private(&path, token.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))?;
+        midplane_durable::replace(&path, token.as_bytes())
+            .with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(token)
     }
 
     pub fn announce(&self, discovery: &Discovery) -> Result<()> {
         let path = self.path.join("host.json");
         let json = serde_json::to_vec(discovery)?;
-        write_private(&path, &json).with_context(|| format!("{} cannot be written", path.display()))
+        midplane_durable::replace(&path, &json).with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// Takes the announcement back, if it is still ours.
@@ -136,15 +136,6 @@ fn read_discovery(data: &Path) -> Option<(Discovery, Option<String>)> {
     let discovery = serde_json::from_slice(&fs::read(data.join("host.json")).ok()?).ok()?;
     let token = fs::read_to_string(data.join("token")).ok().map(|token| token.trim().to_owned());
     Some((discovery, token))
-}
-
-/// Writes beside and renames, so that nobody reads half a file.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 /// A directory that the environment names; relative ones do not count (XDG Base Directory Specification).

@@ -6,8 +6,6 @@ use anyhow::{Context, Result};
 use midplane_gateway::{TokenRecord, TokenStore};
 use serde::{Deserialize, Serialize};
 
-use crate::data::write_private;
-
 /// `tokens.json`, `0600`, replaced as a whole by a rename.
 pub struct TokenFile(PathBuf);
 
@@ -45,7 +43,7 @@ impl TokenFile {
 impl TokenStore for TokenFile {
     fn save(&self, records: &[TokenRecord]) -> io::Result<()> {
         let content = Content { version: VERSION, tokens: records.to_vec() };
-        write_private(&self.0, &serde_json::to_vec_pretty(&content)?)
+        midplane_durable::replace(&self.0, &serde_json::to_vec_pretty(&content)?)
     }
 }
 

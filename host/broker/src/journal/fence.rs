@@ -1,15 +1,7 @@
 //! The fence: how far `seq`s may have been given out. It is written ahead of use, so that after a crash the next one is
 //! higher than any that anybody may have seen.
 
-use std::{
-    fs::OpenOptions,
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    sync::Arc,
-};
-
-use super::segment::sync_folder;
+use std::{io, path::Path, sync::Arc};
 
 const NAME: &str = "fence";
 
@@ -31,12 +23,7 @@ impl Fence {
 
     /// Replaces the file in one step, durable when this returns.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        let temporary = folder.join("fence.tmp");
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(self.text().as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, folder.join(NAME))?;
-        sync_folder(folder)
+        midplane_durable::replace(&folder.join(NAME), self.text().as_bytes())
     }
 
     fn text(&self) -> String {

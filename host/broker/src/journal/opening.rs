@@ -10,13 +10,14 @@ use std::{
     time::SystemTime,
 };
 
+use midplane_durable::sync_folder;
 use midplane_model::Event;
 
 use super::{
     Journal,
     fence::Fence,
     record::{Clocks, contains_frame},
-    segment::{self, FORMAT, HEADER_BYTES, Header, Predecessor, Segment, scan, sync_folder},
+    segment::{self, FORMAT, HEADER_BYTES, Header, Predecessor, Segment, scan},
 };
 use crate::{clock, epoch::draw_epoch, home::HomeError};
 

@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use midplane_durable::sync_folder;
 use midplane_model::Event;
 
 use super::record::{Clocks, Reader, contains_frame, read_frame, read_records};
@@ -150,9 +151,4 @@ pub(super) fn name(base: u64) -> String {
 /// The `seq` in a segment's name.
 pub(super) fn base(path: &Path) -> Option<u64> {
     (path.extension()? == "log").then(|| path.file_stem()?.to_str()?.parse().ok()).flatten()
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

@@ -3,8 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -86,7 +84,7 @@ fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
 }
 
-/// Writes beside and renames: whoever reads, also after a loss of power, finds the old file or the new one.
+/// Whoever reads, also after a loss of power, finds the old lock or the new one.
 pub fn write(path: &Path, entries: &Entries) -> Result<(), LockError> {
     let plugins = entries
         .iter()
@@ -94,20 +92,8 @@ pub fn write(path: &Path, entries: &Entries) -> Result<(), LockError> {
     let raw = RawFile { format: FORMAT, plugins: plugins.collect() };
     let written = toml::to_string(&raw)
         .map_err(io::Error::other)
-        .and_then(|text| replace(path, format!("{HEAD}{text}").as_bytes()));
+        .and_then(|text| midplane_durable::replace(path, format!("{HEAD}{text}").as_bytes()));
     written.map_err(|cause| LockError::Write { path: path.to_owned(), cause })
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("lock.new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(parent) => fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]
