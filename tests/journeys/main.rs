@@ -14,6 +14,7 @@ mod dependencies;
 mod durable;
 mod events;
 mod fanout;
+mod file_sets;
 mod files;
 mod grants;
 mod install;

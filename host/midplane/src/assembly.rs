@@ -44,7 +44,8 @@ pub async fn assemble(
 ) -> Result<Assembly> {
     let storage = Arc::new(Storage::open(&data.store())?);
     let engine = Arc::new(Engine::new(data.code_cache())?);
-    let files = Root::open(&directory).with_context(|| format!("{} cannot be served", directory.display()))?;
+    let files = Root::open_recorded(&directory, &data.files())
+        .with_context(|| format!("{} cannot be served", directory.display()))?;
     let watcher = Arc::new(Watcher::start(&files, Exclusions::default()).await?);
     let searches = Searches::default();
     // What a login shell would have, less what is the host's own.

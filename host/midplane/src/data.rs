@@ -68,6 +68,11 @@ impl DataDir {
         self.path.join("events")
     }
 
+    /// What the host is doing to the served files, for the next start if this one is killed.
+    pub fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+
     pub fn code_cache(&self) -> &Path {
         &self.code_cache
     }

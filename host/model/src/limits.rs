@@ -277,6 +277,14 @@ pub const FILE_HASH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const LIST_DEPTH_MAX: usize = 16;
 /// Entries of one page of a listing.
 pub const LIST_ENTRIES_MAX: usize = 5000;
+/// Edits of one file in one call.
+pub const EDITS_MAX: usize = 1000;
+/// Longest diff of one file; the rest is left out, and the diff says so.
+pub const DIFF_BYTES_MAX: usize = 256 * 1024;
+/// Changes of one set that is applied as a whole.
+pub const APPLY_CHANGES_MAX: usize = 10_000;
+/// Bytes of all files of such a set, before and after; they are held in memory until the set is decided.
+pub const APPLY_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Own writes remembered until the watcher has seen them; the oldest is forgotten.
 pub const OWN_WRITES_MAX: usize = 1024;
 /// Notifications of the kernel that wait for the watcher; one more makes it look for itself.

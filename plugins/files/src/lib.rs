@@ -9,12 +9,13 @@ mod changes;
 mod encoding;
 mod entry;
 mod search;
+mod sets;
 
 use encoding::Span;
 use exports::midplane::{
     files::files::{
-        Content, CreateMode, Done, Encoding, Entry, Error, Guest as Files, LetterCase, Page, Range, SearchResult,
-        WriteMode, Written,
+        Change, Content, CreateMode, Done, Edited, Encoding, Entry, Error, Guest as Files, LetterCase, Outcome, Page,
+        Range, Replacement, SearchResult, Written,
     },
     host::{
         lifecycle::{Ending, Guest as Lifecycle, Occasion},
@@ -105,21 +106,32 @@ impl Files for Plugin {
         let bytes = encoding::content(content, content_base64)?;
         let options = disk::WriteOptions {
             if_version,
-            create: match create.unwrap_or(CreateMode::Always) {
-                CreateMode::Never => disk::CreateMode::Never,
-                CreateMode::Always => disk::CreateMode::Always,
-                CreateMode::MustNotExist => disk::CreateMode::MustNotExist,
-            },
+            create: sets::create(create),
             create_dirs: create_dirs.unwrap_or(false),
             durable: durable.unwrap_or(false),
         };
         let written = disk::write(&path, &bytes, &options)?;
-        let write_mode = match written.mode {
-            disk::WriteMode::Atomic => WriteMode::Atomic,
-            disk::WriteMode::InPlace => WriteMode::InPlace,
-        };
+        let write_mode = sets::write_mode(written.mode);
         let disk::Written { version, size_bytes: size, created, unchanged, .. } = written;
         Ok(Written { path, version, size, created, unchanged, write_mode })
+    }
+
+    fn edit(
+        path: String,
+        edits: Vec<Replacement>,
+        if_version: Option<String>,
+        durable: Option<bool>,
+        dry_run: Option<bool>,
+    ) -> Result<Edited, Error> {
+        let options =
+            disk::EditOptions { if_version, durable: durable.unwrap_or(false), dry_run: dry_run.unwrap_or(false) };
+        let edited = disk::edit(&path, &sets::replacements(edits), &options)?;
+        Ok(sets::edited(path, edited))
+    }
+
+    fn apply(changes: Vec<Change>, dry_run: Option<bool>) -> Result<Vec<Outcome>, Error> {
+        let outcomes = disk::apply(&sets::changes(changes)?, dry_run.unwrap_or(false))?;
+        Ok(outcomes.into_iter().map(sets::outcome).collect())
     }
 
     fn mkdir(path: String, parents: Option<bool>) -> Result<Done, Error> {

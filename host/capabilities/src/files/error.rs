@@ -23,6 +23,18 @@ pub enum FilesError {
     /// `current` is the version to merge with; none when there is no file any more.
     #[error("{path} is no longer the version that was read; read it again and merge")]
     Stale { path: Arc<str>, current: Option<Version> },
+    /// An edit did not find its text as often as it must be there.
+    #[error(
+        "{path}: the old text of edits[{edit}] is there {found} times, not {expected}; read the file again, or give more of the text around the place"
+    )]
+    Mismatch { path: Arc<str>, edit: usize, expected: u32, found: usize, current: Version },
+    #[error("params.{at} {problem}")]
+    InvalidEdit { at: Arc<str>, problem: &'static str },
+    /// One change of a set is in the way of all.
+    #[error("changes[{index}]: {source}")]
+    InChange { index: usize, source: Box<FilesError> },
+    #[error("{path} belongs to the host")]
+    Reserved { path: Arc<str> },
     #[error("{path}: more than {limit_bytes} bytes at once; use a range or a stream")]
     TooLarge { path: Arc<str>, limit_bytes: u64 },
     #[error("{path}: no space left on the device")]
@@ -35,6 +47,11 @@ pub enum FilesError {
     Closed,
     #[error("cannot open the workspace")]
     OpenRoot {
+        #[source]
+        source: io::Error,
+    },
+    #[error("what a former host left undone cannot be looked at")]
+    Recover {
         #[source]
         source: io::Error,
     },
@@ -67,6 +84,7 @@ impl FilesError {
             Errno::LOOP => Self::WrongType { path, problem: "is a link that cannot be followed" },
             Errno::ISDIR => Self::WrongType { path, problem: "is a directory" },
             Errno::NOTDIR => Self::WrongType { path, problem: "is not a directory" },
+            Errno::STALE => Self::Stale { path, current: None },
             Errno::NOTEMPTY => Self::WrongType { path, problem: "is not empty" },
             Errno::BUSY => Self::WrongType { path, problem: "is in use by the system" },
             Errno::NXIO => Self::WrongType { path, problem: "is not a regular file" },
@@ -85,20 +103,26 @@ impl FilesError {
         }
     }
 
+    /// The same, about one change of a set.
+    pub(super) fn in_change(self, index: usize) -> Self {
+        Self::InChange { index, source: Box::new(self) }
+    }
+
     fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::AlreadyExists { .. } => ErrorCode::AlreadyExists,
             Self::OutsideRoot { .. } => ErrorCode::OutsideRoot,
-            Self::InvalidPath { .. } => ErrorCode::InvalidParams,
-            Self::WrongType { .. } => ErrorCode::Conflict,
+            Self::InvalidPath { .. } | Self::InvalidEdit { .. } => ErrorCode::InvalidParams,
+            Self::WrongType { .. } | Self::Mismatch { .. } => ErrorCode::Conflict,
             Self::Stale { .. } => ErrorCode::PreconditionFailed,
             Self::TooLarge { .. } => ErrorCode::TooLarge,
             Self::NoSpace { .. } => ErrorCode::NoSpace,
-            Self::Denied { .. } => ErrorCode::Forbidden,
+            Self::Denied { .. } | Self::Reserved { .. } => ErrorCode::Forbidden,
             Self::OtherFileSystem { .. } => ErrorCode::NotSupported,
+            Self::InChange { source, .. } => source.code(),
             Self::Closed => ErrorCode::Unavailable,
-            Self::OpenRoot { .. } | Self::Io { .. } | Self::Interrupted => ErrorCode::Internal,
+            Self::OpenRoot { .. } | Self::Recover { .. } | Self::Io { .. } | Self::Interrupted => ErrorCode::Internal,
         }
     }
 }
@@ -112,7 +136,16 @@ impl From<FilesError> for Fault {
         }
         let fault = Fault::new(error.code(), error.to_string());
         match error {
+            FilesError::InChange { index, source } => {
+                Fault { message: fault.message, ..Fault::from(*source).with("change", index) }
+            }
             FilesError::Stale { current, .. } => fault.with("current_version", current.as_ref().map(Version::as_str)),
+            FilesError::Mismatch { edit, expected, found, current, .. } => fault
+                .with("edit", edit)
+                .with("expected_count", expected)
+                .with("found_count", found)
+                .with("current_version", current.as_str()),
+            FilesError::InvalidEdit { at, .. } => fault.with("path", format!("params.{at}")),
             FilesError::TooLarge { limit_bytes, .. } => fault.with("limit_bytes", limit_bytes),
             FilesError::InvalidPath { .. } => fault.with("path", "params.path"),
             _ => fault,

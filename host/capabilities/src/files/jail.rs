@@ -49,6 +49,11 @@ impl Jail {
         Self { floor, ..self.clone() }
     }
 
+    /// The tree without a floor: for work on paths that were found within one.
+    pub fn whole(&self) -> Self {
+        self.within(RelativePath::root())
+    }
+
     pub fn floor(&self) -> &RelativePath {
         &self.floor
     }

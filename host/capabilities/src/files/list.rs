@@ -14,7 +14,7 @@ use super::{
     facts::Facts,
     jail::Jail,
     path::RelativePath,
-    replace::is_temporary,
+    replace::is_ours,
     walk::Place,
 };
 
@@ -120,7 +120,7 @@ pub(crate) fn names(directory: &OwnedFd) -> Result<(Vec<String>, usize), Errno> 
     for entry in Dir::read_from(directory)? {
         match entry?.file_name().to_str() {
             Ok("." | "..") => {}
-            Ok(name) if is_temporary(name) => {}
+            Ok(name) if is_ours(name) => {}
             Ok(name) => names.push(name.to_owned()),
             Err(_) => unnameable += 1,
         }

@@ -1,10 +1,14 @@
 //! Files below one root: looking, reading, atomic writing, in a jail that the kernel enforces.
 //!
 //! [`Root`] is the handle; every path is a [`RelativePath`]. What a path may reach is decided in [`jail`] and [`walk`], how
-//! bytes get to a file in [`mod@write`], [`replace`] and [`overwrite`], who may write when in [`turns`]. Own changes are noted
+//! bytes get to a file in [`mod@write`], [`replace`] and [`overwrite`], who may write when in [`turns`], what happens as a whole
+//! in [`apply`], and what a killed host leaves in [`strays`]. Own changes are noted
 //! in [`own_writes`] for the [`watch`](crate::watch) module. Knows nothing of grants, requests or JSON: whoever holds a
 //! `Root` may use all of it.
 
+mod apply;
+mod diff;
+mod edit;
 mod entry;
 mod error;
 mod facts;
@@ -19,6 +23,8 @@ mod read;
 mod relocate;
 mod remove;
 mod replace;
+mod staging;
+mod strays;
 mod turns;
 mod version;
 mod walk;
@@ -30,7 +36,9 @@ use std::{
     sync::Arc,
 };
 
+pub use apply::{ApplyOptions, Change, Outcome, OutcomeKind, Target};
 use bytes::Bytes;
+pub use edit::{EditOptions, Edited, Replacement};
 pub use entry::{Entry, Kind, Symlink};
 pub use error::FilesError;
 use error::shown;
@@ -46,7 +54,8 @@ pub use path::RelativePath;
 pub use read::Content;
 pub use relocate::RenameOptions;
 pub use remove::DeleteOptions;
-pub(crate) use replace::is_temporary;
+pub(crate) use replace::is_ours;
+use strays::Strays;
 use tokio_util::task::TaskTracker;
 use turns::Turns;
 pub use version::Version;
@@ -69,26 +78,54 @@ struct Inner {
     location: PathBuf,
     turns: Turns,
     own: own_writes::OwnWrites,
+    strays: Strays,
+    /// Where sets of changes are recorded while they happen; without it a killed host leaves half of one.
+    journal: Option<PathBuf>,
     work: TaskTracker,
 }
 
 impl Root {
-    /// Opens the directory to serve. Blocks for a few system calls.
+    /// Opens a directory that nobody changes through this, or for a while. Blocks for a few system calls.
     ///
     /// # Errors
     /// [`FilesError::OpenRoot`] when it is not there, not a directory, or not readable.
     pub fn open(directory: &Path) -> Result<Self, FilesError> {
+        let (jail, location) = Self::jail_of(directory)?;
+        Ok(Self::of(jail, location, Strays::default(), None))
+    }
+
+    /// Opens the directory to serve, with a folder of the host's own where it records what it is doing. First ends what a killed
+    /// host had begun and removes what it left: blocks as long as that takes.
+    ///
+    /// # Errors
+    /// As [`Root::open`], and [`FilesError::Recover`] when the record cannot be read or written.
+    pub fn open_recorded(directory: &Path, record: &Path) -> Result<Self, FilesError> {
+        let (jail, location) = Self::jail_of(directory)?;
+        let fail = |source| FilesError::Recover { source };
+        std::fs::create_dir_all(record).map_err(fail)?;
+        apply::recover(&jail, record).map_err(fail)?;
+        let (strays, left) = Strays::open(&record.join("strays")).map_err(fail)?;
+        for path in left {
+            remove::remove_stray(&jail, &path);
+        }
+        strays.clear().map_err(fail)?;
+        Ok(Self::of(jail, location, strays, Some(record.to_owned())))
+    }
+
+    fn jail_of(directory: &Path) -> Result<(Jail, PathBuf), FilesError> {
         let fail = |source| FilesError::OpenRoot { source };
         let location = directory.canonicalize().map_err(fail)?;
         let jail = Jail::open(&location).map_err(|errno| fail(errno.into()))?;
-        Ok(Self::of(jail, location))
+        Ok((jail, location))
     }
 
-    fn of(jail: Jail, location: PathBuf) -> Self {
+    fn of(jail: Jail, location: PathBuf, strays: Strays, journal: Option<PathBuf>) -> Self {
         let inner = Inner {
             location,
             turns: Turns::default(),
             own: own_writes::OwnWrites::default(),
+            strays,
+            journal,
             work: TaskTracker::new(),
         };
         Self { inner: Arc::new(inner), jail }
@@ -154,7 +191,7 @@ impl Root {
         let turn = self.inner.turns.wait(vec![place.path.clone()]).await;
         self.run(move |root| {
             let _turn = turn;
-            write::write(&write::Job { place: &place, bytes: &bytes, options: &options, own: &root.inner.own })
+            write::write(&write::Job { place: &place, bytes: &bytes, options: &options, root })
         })
         .await
     }

@@ -4,7 +4,9 @@ use std::{cmp::Ordering, fmt, sync::Arc};
 
 use midplane_model::limits::PATH_BYTES_MAX;
 
-use super::error::FilesError;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{error::FilesError, staging::OWN_FOLDER};
 
 /// A normal workspace-relative path: segments joined by `/`, none of them empty, `.` or `..`; the root is `""`.
 ///
@@ -17,8 +19,16 @@ impl RelativePath {
     ///
     /// # Errors
     /// [`FilesError::OutsideRoot`] for absolute and escaping paths and for NUL, [`FilesError::InvalidPath`] for empty
-    /// segments and for more than `PATH_BYTES_MAX` bytes.
+    /// segments and for more than `PATH_BYTES_MAX` bytes, [`FilesError::Reserved`] for the host's own folder.
     pub fn parse(text: &str) -> Result<Self, FilesError> {
+        let path = Self::normal(text)?;
+        if path.segments().next() == Some(OWN_FOLDER) {
+            return Err(FilesError::Reserved { path: path.0 });
+        }
+        Ok(path)
+    }
+
+    fn normal(text: &str) -> Result<Self, FilesError> {
         let outside = || FilesError::OutsideRoot { path: text.replace('\0', "\\0").into() };
         if text.len() > PATH_BYTES_MAX {
             return Err(FilesError::InvalidPath { path: "…".into(), problem: "is too long" });
@@ -124,6 +134,19 @@ impl Ord for RelativePath {
 impl PartialOrd for RelativePath {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+impl Serialize for RelativePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Only for what the host wrote itself: paths of its own folder are among them.
+impl<'de> Deserialize<'de> for RelativePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::normal(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -13,8 +13,11 @@ use rustix::{
 use super::{
     error::FilesError,
     facts::Facts,
+    jail::Jail,
     own_writes::{OwnWrite, OwnWrites, Trace},
-    walk::Place,
+    path::RelativePath,
+    replace::is_temporary,
+    walk::{Last, Place},
 };
 
 /// How to delete.
@@ -42,6 +45,20 @@ pub(super) fn delete(place: &Place, options: &DeleteOptions, own: &OwnWrites) ->
     })
 }
 
+/// Removes a temporary file that a killed host left: that, and nothing of another kind.
+pub(super) fn remove_stray(jail: &Jail, path: &RelativePath) {
+    if !is_temporary(path.name()) {
+        return;
+    }
+    let removed = jail.place(path, Last::Keep).and_then(|place| match place {
+        Some(place) => rustix::fs::unlinkat(&place.parent, place.name.as_str(), AtFlags::empty()),
+        None => Ok(()),
+    });
+    if let Err(error) = removed.or_else(|errno| if errno == Errno::NOENT { Ok(()) } else { Err(errno) }) {
+        tracing::warn!(%error, %path, "a temporary file of a former host stays");
+    }
+}
+
 /// A directory being emptied: its descriptor and the names still to remove.
 struct Level {
     directory: OwnedFd,
@@ -51,7 +68,7 @@ struct Level {
 
 /// Depth first, by descriptor and without following links. A loop with a stack of its own, since a tree may be deeper than
 /// the thread's stack.
-fn remove_tree(parent: &OwnedFd, name: &str) -> Result<(), Errno> {
+pub(super) fn remove_tree(parent: &OwnedFd, name: &str) -> Result<(), Errno> {
     let name = std::ffi::CString::new(name).map_err(|_| Errno::INVAL)?;
     let mut levels = vec![Level::open(parent, name)?];
     while let Some(level) = levels.last_mut() {

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Write as _,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -15,17 +15,28 @@ use rustix::{
 use super::{
     error::{FilesError, shown},
     facts::Facts,
+    path::RelativePath,
+    staging::OWN_FOLDER,
+    strays::{Stray, Strays},
     version::Version,
     walk::Place,
     write::{Create, Job, Present},
 };
 
+/// The kernel's own bound for the names, and for a value.
+#[cfg(target_os = "linux")]
+const XATTR_BYTES_MAX: usize = 64 * 1024;
 const PREFIX: &str = ".midplane-";
 const SUFFIX: &str = ".tmp";
 
-/// Whether a name is one of our temporary files, which listings and watchers leave out.
-pub(crate) fn is_temporary(name: &str) -> bool {
+/// Whether a name is one of our temporary files.
+pub(super) fn is_temporary(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+/// Whether a name is the host's own, which listings and watchers leave out.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name == OWN_FOLDER || is_temporary(name)
 }
 
 /// Whether the file could be replaced.
@@ -38,13 +49,13 @@ pub(super) enum Replaced {
 
 /// Replaces the file, or makes it where there is none.
 pub(super) fn replace(job: &Job<'_>, present: Option<&Present>) -> Result<Replaced, FilesError> {
-    let temporary = match Temporary::create(job.place) {
+    let temporary = match Temporary::create(&job.root.inner.strays, job.place) {
         Ok(temporary) => temporary,
         Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(Replaced::Refused(errno)),
         Err(errno) => return Err(job.fail(errno)),
     };
     if let Some(present) = present
-        && let Err(errno) = keep_owner_and_mode(&temporary.file, &present.facts)
+        && let Err(errno) = keep_attributes(&temporary.file, Some(present.file.as_fd()), &present.facts)
     {
         return Ok(Replaced::Refused(errno));
     }
@@ -69,7 +80,7 @@ fn publish(job: &Job<'_>, mut temporary: Temporary<'_>, is_new: bool) -> Result<
         }
     };
     if let Err(errno) = renamed {
-        job.own.forget(job.path());
+        job.root.inner.own.forget(job.path());
         return match errno {
             Errno::XDEV | Errno::BUSY | Errno::PERM | Errno::ACCESS => Ok(Replaced::Refused(errno)),
             errno => Err(job.fail(errno)),
@@ -98,6 +109,56 @@ fn check_untouched(job: &Job<'_>, present: &Present) -> Result<(), FilesError> {
     Err(FilesError::Stale { path: shown(job.path()), current })
 }
 
+/// Gives a new file what the old one has beside its content: owner, mode, extended attributes and with them access lists.
+///
+/// # Errors
+/// What of it cannot be kept: then the old file is to be written over.
+pub(super) fn keep_attributes(file: &File, old: Option<BorrowedFd<'_>>, facts: &Facts) -> Result<(), Errno> {
+    keep_owner_and_mode(file, facts)?;
+    old.map_or(Ok(()), |old| keep_extended(file, old))
+}
+
+/// A file that is made elsewhere and moved belongs to the group that it would have got where it goes.
+pub(super) fn inherit_group(file: &File, parent: &OwnedFd) {
+    const SET_GROUP: u32 = 0o2000;
+    if let Ok(facts) = Facts::of(parent)
+        && facts.mode & SET_GROUP != 0
+    {
+        // Who may not give it keeps it with a group of his own: as good as the kernel allows.
+        _ = rustix::fs::fchown(file, None, Some(Gid::from_raw(facts.gid)));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn keep_extended(file: &File, old: BorrowedFd<'_>) -> Result<(), Errno> {
+    use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
+    let mut names = vec![0_u8; XATTR_BYTES_MAX];
+    let length = match flistxattr(old, &mut names[..]) {
+        Ok(length) => length,
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+        Err(errno) => return Err(errno),
+    };
+    let mut value = vec![0_u8; XATTR_BYTES_MAX];
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let size = match fgetxattr(old, name, &mut value[..]) {
+            Ok(size) => size,
+            Err(Errno::NODATA) => continue,
+            Err(errno) => return Err(errno),
+        };
+        match fsetxattr(file, name, &value[..size], XattrFlags::empty()) {
+            // Labels of the system are the system's to give, and a new file has got its own.
+            Err(Errno::PERM | Errno::OPNOTSUPP) if name.starts_with(b"security.") => {}
+            set => set?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_extended(_: &File, _: BorrowedFd<'_>) -> Result<(), Errno> {
+    Ok(())
+}
+
 fn keep_owner_and_mode(file: &File, old: &Facts) -> Result<(), Errno> {
     let new = Facts::of(file)?;
     if (new.uid, new.gid) != (old.uid, old.gid) {
@@ -120,18 +181,21 @@ struct Temporary<'a> {
     name: String,
     file: File,
     keep: bool,
+    _listed: Stray<'a>,
 }
 
 impl<'a> Temporary<'a> {
-    fn create(place: &'a Place) -> Result<Self, Errno> {
+    fn create(strays: &'a Strays, place: &'a Place) -> Result<Self, Errno> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("{PREFIX}{:x}-{number:x}{SUFFIX}", std::process::id());
+            let beside = place.path.parent().unwrap_or_else(RelativePath::root).join(&name);
+            let listed = strays.expect(&beside).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
             // The process's umask makes this what any new file would get.
             match rustix::fs::openat(&place.parent, name.as_str(), flags, Mode::from_raw_mode(0o666)) {
-                Ok(fd) => return Ok(Self { place, name, file: File::from(fd), keep: false }),
+                Ok(fd) => return Ok(Self { place, name, file: File::from(fd), keep: false, _listed: listed }),
                 // Left behind by a process with our id that was killed.
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),

@@ -23,7 +23,7 @@ impl Case {
         let served = dir.path().join("root");
         fs::create_dir(&served).expect("mkdir");
         fs::write(dir.path().join("secret"), "secret").expect("write");
-        let root = Root::of(jail(Jail::open(&served).expect("jail")), served);
+        let root = Root::of(jail(Jail::open(&served).expect("jail")), served, Strays::default(), None);
         Self { dir, root }
     }
 

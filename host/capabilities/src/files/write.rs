@@ -8,11 +8,12 @@ use std::{fs::File, sync::Arc};
 use rustix::{fs::OFlags, io::Errno};
 
 use super::{
+    Root,
     error::{FilesError, shown},
     facts::Facts,
     jail::regular,
     overwrite::overwrite,
-    own_writes::{OwnWrite, OwnWrites, Trace},
+    own_writes::{OwnWrite, Trace},
     path::RelativePath,
     replace::{Replaced, replace},
     version::Version,
@@ -78,7 +79,7 @@ pub(super) struct Job<'a> {
     pub place: &'a Place,
     pub bytes: &'a [u8],
     pub options: &'a WriteOptions,
-    pub own: &'a OwnWrites,
+    pub root: &'a Root,
 }
 
 pub(super) fn write(job: &Job<'_>) -> Result<Written, FilesError> {
@@ -124,10 +125,10 @@ impl Job<'_> {
             version: Some(self.version(facts)),
             origin: self.options.origin.clone(),
         };
-        self.own.note(self.path(), own);
+        self.root.inner.own.note(self.path(), own);
     }
 
-    fn present(&self) -> Result<Option<Present>, FilesError> {
+    pub fn present(&self) -> Result<Option<Present>, FilesError> {
         match self.place.open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).and_then(regular) {
             Ok((file, facts)) => Ok(Some(Present { file, facts })),
             Err(Errno::NOENT) => Ok(None),
@@ -136,16 +137,22 @@ impl Job<'_> {
     }
 
     fn may_create(&self) -> Result<(), FilesError> {
-        if self.options.if_version.is_some() {
-            return Err(FilesError::Stale { path: shown(self.path()), current: None });
+        match self.options.if_version.is_some() || self.options.create == Create::Never {
+            true => Err(self.absent()),
+            false => Ok(()),
         }
-        if self.options.create == Create::Never {
-            return Err(FilesError::NotFound { path: shown(self.path()) });
-        }
-        Ok(())
     }
 
-    fn may_replace(&self, current: &Version) -> Result<(), FilesError> {
+    /// The file is not there, and should be.
+    pub fn absent(&self) -> FilesError {
+        let path = shown(self.path());
+        match &self.options.if_version {
+            Some(_) => FilesError::Stale { path, current: None },
+            None => FilesError::NotFound { path },
+        }
+    }
+
+    pub fn may_replace(&self, current: &Version) -> Result<(), FilesError> {
         if self.options.create == Create::MustNotExist {
             return Err(FilesError::AlreadyExists { path: shown(self.path()) });
         }

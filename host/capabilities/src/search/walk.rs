@@ -12,7 +12,7 @@ use rustix::{
 
 use super::stop::Stop;
 use crate::{
-    files::{Facts, FilesError, Jail, Last, RelativePath, is_temporary, regular},
+    files::{Facts, FilesError, Jail, Last, RelativePath, is_ours, regular},
     ignores::{Rules, Verdict},
 };
 
@@ -149,7 +149,7 @@ fn entries(directory: &OwnedFd, stop: &Stop) -> Result<Vec<(String, FileType)>, 
         }
         let entry = entry?;
         let Ok(name) = entry.file_name().to_str() else { continue };
-        if matches!(name, "." | "..") || is_temporary(name) {
+        if matches!(name, "." | "..") || is_ours(name) {
             continue;
         }
         let kind = match entry.file_type() {

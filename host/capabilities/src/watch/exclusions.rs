@@ -1,6 +1,6 @@
-//! What is not watched: directories full of what no person edits, and our own temporary files.
+//! What is not watched: directories full of what no person edits, and what is the host's own.
 
-use crate::files::{RelativePath, is_temporary};
+use crate::files::{RelativePath, is_ours};
 
 /// Names of directories that are seen but not entered, wherever they are in the tree.
 #[derive(Debug, Clone)]
@@ -26,11 +26,12 @@ impl Exclusions {
         self.directories.iter().any(|name| name == directory.name())
     }
 
-    /// Whether nobody hears of this path: it is temporary or lies inside of a closed directory.
+    /// Whether nobody hears of this path: it is the host's own or lies inside of a closed directory.
     pub(super) fn hides(&self, path: &RelativePath) -> bool {
         let mut above = path.segments();
         let name = above.next_back();
-        name.is_some_and(is_temporary) || above.any(|segment| self.directories.iter().any(|name| name == segment))
+        name.is_some_and(is_ours)
+            || above.any(|segment| is_ours(segment) || self.directories.iter().any(|name| name == segment))
     }
 }
 
@@ -42,7 +43,8 @@ mod tests {
     fn closed_directories_are_seen_and_their_insides_are_not() {
         let exclusions = Exclusions::default();
         let hides = |text: &str| exclusions.hides(&RelativePath::parse(text).expect("path"));
-        for hidden in [".git/index", "a/node_modules/b/c", "target/debug", "a/.midplane-1-2.tmp"] {
+        for hidden in [".git/index", "a/node_modules/b/c", "target/debug", "a/.midplane-1-2.tmp", ".midplane/staging/1"]
+        {
             assert!(hides(hidden), "{hidden}");
         }
         for seen in ["", ".git", ".gitignore", "a/node_modules", "src/target", "targets/a", "a.tmp"] {

@@ -1,15 +1,17 @@
 //! Files and their changes, as far as `[grants] files` goes.
 //!
-//! A path is looked up in a jail that is narrowed to the grant which covers it: a link below a grant leads nowhere else.
+//! Sets of changes are put together in [`sets`]. A path is looked up in a jail that is narrowed to the grant which covers it: a link below a grant leads nowhere else.
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
 use bytes::Bytes;
 use midplane_capabilities::files::{
-    Create, DeleteOptions, Entry, FilesError, Kind, ListOptions, MakeDirOptions, RelativePath, RenameOptions, Root,
-    Version, WriteMode, WriteOptions, Written,
+    ApplyOptions, Create, DeleteOptions, EditOptions, Entry, FilesError, Kind, ListOptions, MakeDirOptions,
+    RelativePath, RenameOptions, Root, Version, WriteMode, WriteOptions, Written,
 };
 use midplane_model::{ErrorCode, Fault};
+
+mod sets;
 
 use super::denied;
 use crate::{
@@ -91,14 +93,18 @@ async fn read(granted: &Granted, offset: u64, length: Option<u64>) -> Result<fil
     })
 }
 
+fn create(mode: files::CreateMode) -> Create {
+    match mode {
+        files::CreateMode::Never => Create::Never,
+        files::CreateMode::Always => Create::Always,
+        files::CreateMode::MustNotExist => Create::MustNotExist,
+    }
+}
+
 fn write_options(options: &files::WriteOptions, origin: Option<Arc<str>>) -> WriteOptions {
     WriteOptions {
         if_version: options.if_version.as_deref().map(Version::new),
-        create: match options.create {
-            files::CreateMode::Never => Create::Never,
-            files::CreateMode::Always => Create::Always,
-            files::CreateMode::MustNotExist => Create::MustNotExist,
-        },
+        create: create(options.create),
         create_dirs: options.create_dirs,
         durable: options.durable,
         origin,
@@ -191,6 +197,39 @@ impl files::Host for Guest {
             written.map_err(|error| granted.fault(error))
         };
         answer(self.in_time(write).await.map(|done| written(&done)))
+    }
+
+    async fn edit(
+        &mut self,
+        path: String,
+        edits: Vec<files::Replacement>,
+        options: files::EditOptions,
+    ) -> Answer<files::Edited> {
+        let granted = self.granted(&path, Access::Write);
+        let options = EditOptions {
+            if_version: options.if_version.as_deref().map(Version::new),
+            durable: options.durable,
+            dry_run: options.dry_run,
+            origin: self.origin(),
+        };
+        let edit = async {
+            let granted = granted?;
+            let edited = granted.root.edit(&granted.path, sets::replacements(edits), options).await;
+            edited.map_err(|error| granted.fault(error))
+        };
+        answer(self.in_time(edit).await.map(|edited| files::Edited {
+            written: written(&edited.written),
+            replaced: u32::try_from(edited.replaced).unwrap_or(u32::MAX),
+            diff: edited.diff,
+        }))
+    }
+
+    async fn apply(&mut self, changes: Vec<files::Change>, dry_run: bool) -> Answer<Vec<files::Outcome>> {
+        let changes = sets::changes(self, changes);
+        let options = ApplyOptions { dry_run, origin: self.origin() };
+        let root = self.host.parts.files.clone();
+        let apply = async { Ok(root.apply(changes?, options).await?) };
+        answer(self.in_time(apply).await.map(|outcomes| outcomes.into_iter().map(sets::outcome).collect()))
     }
 
     async fn mkdir(&mut self, path: String, parents: bool) -> Answer<()> {
