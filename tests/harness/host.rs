@@ -135,6 +135,28 @@ impl Host {
         Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
     }
 
+    /// Runs the command line as somebody whose environment says nothing of this host but what is given.
+    pub async fn cli_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Result<(i32, String, String)> {
+        let output = command(self.home.path())
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .current_dir("/")
+            .output()
+            .await?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr)))
+    }
+
+    /// The host's Unix socket.
+    pub fn local_socket(&self) -> PathBuf {
+        self.data().join("host.sock")
+    }
+
+    /// The program itself.
+    pub fn program() -> PathBuf {
+        program()
+    }
+
     /// Copies a plugin folder into the plugin folder, as a user would.
     pub fn drop_in(&self, folder: &Path) -> Result<PathBuf> {
         let name = folder.file_name().context("a folder")?;

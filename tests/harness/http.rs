@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
 };
 
 #[derive(Debug)]
@@ -24,6 +24,28 @@ impl Response {
 /// Sends a request to `url` (scheme and authority). A `host` header among `headers` replaces the right one.
 pub async fn request(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Response> {
     let authority = url.trim_start_matches("http://");
+    exchange(TcpStream::connect(authority).await?, authority, method, path, headers, body).await
+}
+
+/// As [`request`], over a Unix socket.
+pub async fn request_local(
+    socket: &std::path::Path,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Response> {
+    exchange(UnixStream::connect(socket).await?, "localhost", method, path, headers, body).await
+}
+
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    authority: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Response> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         text.push_str(&format!("host: {authority}\r\n"));
@@ -32,7 +54,6 @@ pub async fn request(url: &str, method: &str, path: &str, headers: &[(&str, &str
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str("\r\n");
-    let mut stream = TcpStream::connect(authority).await?;
     stream.write_all(text.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     let mut answer = Vec::new();

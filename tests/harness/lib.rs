@@ -17,7 +17,7 @@ pub use client::{Client, Frame};
 pub use components::{copy_folder, enlarge, example, first_party, guest, set_in_manifest};
 pub use exchange::{Answering, Asking, Unanswered, ask};
 pub use host::{Host, Options};
-pub use http::{Response, request};
+pub use http::{Response, request, request_local};
 pub use load::{Caller, Paced};
 
 /// How long a test waits for something that must come. Only a broken host makes it wait that long.

@@ -14,6 +14,8 @@ use midplane_model::ErrorCode;
 use serde_json::json;
 
 use crate::{
+    guard,
+    listeners::Local,
     pages,
     problem::Problem,
     routes::{Access, SOCKET_PATH, access},
@@ -39,7 +41,11 @@ impl Credentials {
 
 /// The layer: host and origin first, then who it is; handlers find identity and principal as extensions.
 pub(crate) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
-    if let Err(problem) = shared.guard.check(request.method(), request.uri(), request.headers()) {
+    let checked = match request.extensions().get::<Local>() {
+        Some(Local) => guard::check_local(request.headers()),
+        None => shared.guard.check(request.method(), request.uri(), request.headers()),
+    };
+    if let Err(problem) = checked {
         return problem.into_response();
     }
     match access(request.uri().path()) {

@@ -72,6 +72,17 @@ impl Guard {
     }
 }
 
+/// The local socket has no name that could be another's; a page has no way to it, so whatever has an origin pretends.
+///
+/// # Errors
+/// 403.
+pub(crate) fn check_local(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(header::ORIGIN) {
+        return Err(Problem::new(ErrorCode::Forbidden, "the local socket is for programs, not for pages"));
+    }
+    Ok(())
+}
+
 /// Browsers say where a request comes from even where they send no `Origin`. With one, [`Guard::check_origin`] has decided:
 /// an origin that was allowed by name is another site.
 fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {

@@ -8,15 +8,18 @@ use std::{
     time::Duration,
 };
 
+use axum::Extension;
+use futures_util::{FutureExt as _, future::OptionFuture};
 use midplane_broker::Broker;
 use midplane_model::limits::{PAGE_DRAIN_MAX, SESSION_SWEEP_INTERVAL, SHUTDOWN_MAX};
 use midplane_router::Router;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{GatewayConfig, TokenPolicy},
     error::GatewayError,
+    listeners::{Listeners, Local},
     rest, routes,
     shared::Shared,
 };
@@ -50,12 +53,18 @@ impl Gateway {
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
-        let shared = self.shared;
+    pub async fn serve(self, listeners: impl Into<Listeners>, shutdown: CancellationToken) -> io::Result<()> {
+        let (shared, Listeners { port, local }) = (self.shared, listeners.into());
         let stop = shared.shutdown.clone();
+        let routes = routes::build(&shared);
+        let by_socket = local.map(|socket| {
+            let routes = routes.clone().layer(Extension(Local));
+            axum::serve(socket, routes).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future()
+        });
+        let by_port = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
         let accepting =
-            axum::serve(listener, routes::build(&shared)).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let mut accepting = std::pin::pin!(accepting.into_future());
+            async { tokio::try_join!(by_port, OptionFuture::from(by_socket).map(Option::transpose)).map(drop) };
+        let mut accepting = std::pin::pin!(accepting);
         tokio::select! {
             never = sweep(&shared) => match never {},
             result = &mut accepting => {

@@ -1,6 +1,11 @@
 //! The host, put together in one function, from the ground up; and taken apart in the reverse order.
 
-use std::{collections::BTreeMap, env, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use midplane_broker::{Broker, StreamDefinition};
@@ -16,7 +21,10 @@ use midplane_router::Router;
 use midplane_runtime::{Engine, Host, HostParts, Lock, Plugins, PluginsConfig};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::{bundles::BUNDLES, data::DataDir};
+use crate::{
+    bundles::BUNDLES,
+    data::{DATA_VARIABLE, DataDir},
+};
 
 /// News of terminals that wait for the plugins; beyond, the newest is dropped and logged.
 const TERMINAL_EVENTS_MAX: usize = 1024;
@@ -54,7 +62,7 @@ pub async fn assemble(
         .filter(|(name, _)| !name.starts_with("MIDPLANE_"))
         .collect();
     let processes = Processes::new(ProcessesConfig::new(directory.clone(), environment.get("PATH").cloned()));
-    let (terminals, terminal_events) = terminals(directory, &environment);
+    let (terminals, terminal_events) = terminals(directory, &environment, data.path());
     let streams = StreamDefinition::defaults();
     let broker = if durable_events { Broker::durable(&streams, &data.events()) } else { Broker::new(&streams) };
     let (router, broker) = (Arc::new(Router::default()), Arc::new(broker?));
@@ -81,7 +89,11 @@ pub async fn assemble(
     Ok(Assembly { router, broker, plugins, storage, files, watcher, searches, terminals, processes })
 }
 
-fn terminals(root: PathBuf, environment: &BTreeMap<String, String>) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
+fn terminals(
+    root: PathBuf,
+    environment: &BTreeMap<String, String>,
+    data: &Path,
+) -> (Terminals, mpsc::Receiver<TerminalEvent>) {
     let (events, receiver) = mpsc::channel(TERMINAL_EVENTS_MAX);
     let observer = move |event| {
         // When the plugins have ended, the terminals that end after them are nobody's news.
@@ -89,9 +101,12 @@ fn terminals(root: PathBuf, environment: &BTreeMap<String, String>) -> (Terminal
             tracing::warn!("news of a terminal was dropped: the plugins are too slow");
         }
     };
+    // By this the command line finds its host inside a terminal.
+    let own = data.to_str().map(|data| (DATA_VARIABLE.to_owned(), data.to_owned()));
+    let env = environment.iter().map(|(name, value)| (name.clone(), value.clone())).chain(own);
     let config = TerminalsConfig {
         root,
-        env: environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        env: env.collect(),
         shell: environment.get("SHELL").cloned(),
         limits: TerminalLimits::default(),
         observer: Arc::new(observer),

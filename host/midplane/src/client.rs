@@ -1,16 +1,29 @@
 //! The command line's side of the protocol: one WebSocket, JSON-RPC, exit codes.
 
-use std::{env, fs, io::Write, process::ExitCode, time::Duration};
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-use crate::{cli::Target, data};
+use crate::{
+    cli::Target,
+    data::{self, DATA_VARIABLE, Found},
+};
 
 /// Ends of a command, as the contract's section 11 numbers them.
 pub mod exit {
@@ -184,12 +197,17 @@ pub fn print_text(text: &str) {
     _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Bytes to and from the host, over whatever leads there.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// A connection to the host.
-pub struct Connection(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
+pub struct Connection(WebSocketStream<Box<dyn Stream>>);
 
 impl Connection {
     pub async fn open(target: &Target) -> Result<Self, Failure> {
-        let (url, token) = locate(target)?;
+        let Found { url, token, socket } = locate(target)?;
         let address = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
         let mut request = address.into_client_request().with_context(|| format!("{url:?} is no address"))?;
         let headers = request.headers_mut();
@@ -199,7 +217,10 @@ impl Connection {
                 .context("the token has characters that no token has")?;
             headers.insert("authorization", bearer);
         }
-        match connect_async(request).await {
+        let stream = reach(&url, socket.as_deref())
+            .await
+            .map_err(|error| anyhow!(error).context(format!("no host answers at {url}")))?;
+        match client_async(request, stream).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(tungstenite::Error::Http(response)) if response.status() == 401 => {
                 Err(Failure::Unauthenticated(format!("{url} wants a token; give --token-file or set MIDPLANE_TOKEN")))
@@ -244,8 +265,8 @@ impl Connection {
     }
 }
 
-/// Url and token: as given, else those of the host that serves this directory.
-fn locate(target: &Target) -> Result<(String, Option<String>)> {
+/// As given, else the host whose terminal this is, else the one that serves this directory.
+fn locate(target: &Target) -> Result<Found> {
     let given = match (&target.token, &target.token_file) {
         (Some(token), _) => Some(token.clone()),
         (None, Some(path)) => {
@@ -254,13 +275,31 @@ fn locate(target: &Target) -> Result<(String, Option<String>)> {
         }
         (None, None) => None,
     };
-    let found = env::current_dir().ok().and_then(|directory| data::discover(&directory));
+    // Inside a terminal of a host that host comes first, wherever its shell has gone.
+    let inside = || env::var_os(DATA_VARIABLE).and_then(|data| data::find_in(Path::new(&data)));
+    let found = inside().or_else(|| env::current_dir().ok().and_then(|directory| data::discover(&directory)));
     match (&target.url, found) {
         (Some(url), found) => {
-            let token = found.filter(|(found, _)| found == url.trim_end_matches('/')).and_then(|(_, token)| token);
-            Ok((url.clone(), given.or(token)))
+            let token = found.filter(|found| found.url == url.trim_end_matches('/')).and_then(|found| found.token);
+            Ok(Found { url: url.clone(), token: given.or(token), socket: None })
         }
-        (None, Some((url, token))) => Ok((url, given.or(token))),
+        (None, Some(found)) => Ok(Found { token: given.or(found.token), ..found }),
         (None, None) => bail!("no host serves this directory; start one with `midplane serve`, or give --url"),
     }
+}
+
+/// The local socket where there is one that somebody listens to, else the port.
+async fn reach(url: &str, socket: Option<&Path>) -> io::Result<Box<dyn Stream>> {
+    if let Some(path) = socket
+        && let Ok(stream) = UnixStream::connect(path).await
+    {
+        return Ok(Box::new(stream));
+    }
+    let authority = url.trim_end_matches('/').split_once("://").map_or(url, |(_, authority)| authority);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
 }

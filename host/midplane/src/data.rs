@@ -13,12 +13,25 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+/// Names the data directory of the host to whoever runs in one of its terminals.
+pub const DATA_VARIABLE: &str = "MIDPLANE_DATA";
+
 /// What a running host leaves for the local command line.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Discovery {
     pub url: String,
     pub pid: u32,
     pub instance_id: String,
+    /// The Unix socket, where there is one.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
+}
+
+/// A host that was found.
+pub struct Found {
+    pub url: String,
+    pub token: Option<String>,
+    pub socket: Option<PathBuf>,
 }
 
 /// The files of one served directory, all private to the user.
@@ -85,6 +98,15 @@ impl DataDir {
         self.path.join("audit.log")
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The Unix socket of the host.
+    pub fn socket(&self) -> PathBuf {
+        self.path.join("host.sock")
+    }
+
     /// Which plugins are trusted, and with which grants.
     pub fn plugins_lock(&self) -> PathBuf {
         self.path.join("plugins.lock")
@@ -127,14 +149,16 @@ impl DataDir {
     }
 }
 
-/// The host that serves `directory` or the nearest directory above it: url and token.
-pub fn discover(directory: &Path) -> Option<(String, Option<String>)> {
+/// The host that serves `directory` or the nearest directory above it.
+pub fn discover(directory: &Path) -> Option<Found> {
     let directory = directory.canonicalize().ok()?;
-    directory.ancestors().find_map(|served| {
-        let data = DataDir::default_for(served).ok()?;
-        let (discovery, token) = read_discovery(&data)?;
-        Some((discovery.url, token))
-    })
+    directory.ancestors().find_map(|served| find_in(&DataDir::default_for(served).ok()?))
+}
+
+/// The host whose data lies in a directory.
+pub fn find_in(data: &Path) -> Option<Found> {
+    let (Discovery { url, socket, .. }, token) = read_discovery(data)?;
+    Some(Found { url, token, socket })
 }
 
 fn read_discovery(data: &Path) -> Option<(Discovery, Option<String>)> {

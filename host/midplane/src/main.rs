@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod data;
 mod figures;
+mod local_socket;
 mod plugin_commands;
 mod serve;
 mod token_commands;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use midplane_gateway::{Credentials, Gateway, GatewayConfig, TokenPolicy};
+use midplane_gateway::{Credentials, Gateway, GatewayConfig, Listeners, TokenPolicy};
 use midplane_runtime::Lock;
 use tokio::{
     net::TcpListener,
@@ -17,6 +17,7 @@ use crate::{
     cli::ServeArguments,
     data::{DataDir, Discovery},
     figures,
+    local_socket::LocalSocket,
     token_file::TokenFile,
 };
 
@@ -88,14 +89,18 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     };
     let gateway = Gateway::new(config, host.router.clone(), &host.broker).context("the gateway cannot start")?;
     let url = format!("http://{address}");
-    data.announce(&Discovery { url: url.clone(), pid: std::process::id(), instance_id })?;
+    let bound = LocalSocket::bind(data.socket()).context("the local socket cannot be bound")?;
+    let (local_socket, local) = bound.unzip();
+    let socket = local_socket.as_ref().map(|socket| socket.path().to_owned());
+    data.announce(&Discovery { url: url.clone(), pid: std::process::id(), instance_id, socket })?;
     announce(&host.plugins.list(), &url, (!arguments.no_auth).then_some(&token), &directory.display().to_string());
 
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
-    let served = gateway.serve(listener, stop.clone()).await;
+    let served = gateway.serve(Listeners { port: listener, local }, stop.clone()).await;
     stop.cancel();
     data.withdraw();
+    drop(local_socket);
     if tokio::time::timeout(SHUTDOWN_MAX, host.close()).await.is_err() {
         tracing::error!("the host did not end in time");
     }

@@ -1,8 +1,11 @@
-//! JSON-RPC over both transports.
+//! JSON-RPC over every transport.
 
 use serde_json::Value;
 
-use crate::support::{start, start_with};
+use crate::{
+    http_client,
+    support::{BEARER, start, start_with},
+};
 
 /// What is sent, and what comes back; no second column is silence. The specification's section 7, then our rulings.
 const TRANSCRIPT: &[(&str, &str)] = &[
@@ -81,18 +84,25 @@ fn plain(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_transcript_of_the_specification_is_the_same_over_http_and_websocket() {
+async fn the_transcript_of_the_specification_is_the_same_over_every_transport() {
     let host = start().await;
-    let mut client = host.socket().await;
+    let (mut client, mut local) = (host.socket().await, host.local_socket().await);
     for (sent, expected) in TRANSCRIPT {
         let http = host.rpc(sent).await;
+        let stream = host.local().await;
+        let local_http = http_client::send_over(stream, "localhost", "POST", "/rpc", &[BEARER], sent).await;
         client.send(sent).await;
+        local.send(sent).await;
+        assert_eq!((local_http.status, local_http.body.is_empty()), (http.status, expected.is_empty()), "{sent}");
         if expected.is_empty() {
             assert_eq!((http.status, http.body.as_str()), (204, ""), "{sent}");
+            assert_eq!(local.call("sum", serde_json::json!([1])).await["result"], 1, "silence after {sent}");
             assert_eq!(client.call("sum", serde_json::json!([1])).await["result"], 1, "silence after {sent}");
         } else {
             assert_eq!(plain(&http.body), *expected, "HTTP: {sent}");
+            assert_eq!(plain(&local_http.body), *expected, "HTTP by the local socket: {sent}");
             assert_eq!(plain(&client.text().await), *expected, "WebSocket: {sent}");
+            assert_eq!(plain(&local.text().await), *expected, "WebSocket by the local socket: {sent}");
         }
     }
 }

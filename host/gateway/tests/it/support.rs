@@ -4,12 +4,13 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use midplane_broker::{Broker, StreamDefinition};
-use midplane_gateway::{Credentials, Gateway, GatewayConfig, TokenPolicy};
+use midplane_gateway::{Credentials, Gateway, GatewayConfig, Listeners, TokenPolicy};
 use midplane_model::Frame;
 use midplane_router::Router;
 use serde_json::Value;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::mpsc,
     task::JoinHandle,
 };
@@ -34,6 +35,8 @@ pub struct Host {
     pub inputs: mpsc::UnboundedReceiver<Frame>,
     pub output: mpsc::UnboundedSender<Frame>,
     pub effect: probe::Effect,
+    /// The folder of the local socket.
+    local: tempfile::TempDir,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<io::Result<()>>,
 }
@@ -52,14 +55,28 @@ pub async fn start_with(adjust: impl FnOnce(&mut GatewayConfig)) -> Host {
     let probe::Handles { inputs, output, effect } = probe::register(&router);
     let gateway = Gateway::new(config, router, &broker).unwrap();
     let shutdown = CancellationToken::new();
-    let served = tokio::spawn(gateway.serve(listener, shutdown.clone()));
-    Host { addr, broker, inputs, output, effect, shutdown, served }
+    let local = tempfile::tempdir().unwrap();
+    let socket = UnixListener::bind(local.path().join("s")).unwrap();
+    let listeners = Listeners { port: listener, local: Some(socket) };
+    let served = tokio::spawn(gateway.serve(listeners, shutdown.clone()));
+    Host { local, addr, broker, inputs, output, effect, shutdown, served }
 }
 
 impl Host {
     /// `POST /rpc` with the token.
     pub async fn rpc(&self, body: &str) -> http_client::Answer {
         http_client::send(self.addr, "POST", "/rpc", &[BEARER], body).await
+    }
+
+    pub async fn local(&self) -> UnixStream {
+        UnixStream::connect(self.local.path().join("s")).await.unwrap()
+    }
+
+    /// A WebSocket over the local socket.
+    pub async fn local_socket(&self) -> Client<UnixStream> {
+        let mut request = "ws://localhost/ws".into_client_request().unwrap();
+        request.headers_mut().insert(BEARER.0, HeaderValue::from_static(BEARER.1));
+        Client { socket: client_async(request, self.local().await).await.unwrap().0 }
     }
 
     pub async fn get(&self, path: &str) -> http_client::Answer {
@@ -86,11 +103,11 @@ impl Host {
     }
 }
 
-pub struct Client {
-    pub socket: WebSocketStream<TcpStream>,
+pub struct Client<S = TcpStream> {
+    pub socket: WebSocketStream<S>,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
