@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: each figure beside the limit measured in the same run, and their ratio. Timing never fails anything.
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on stdout")]
 
+mod connections;
 mod machine;
 mod pages;
 mod pauses;
@@ -26,6 +27,7 @@ async fn main() -> Result<()> {
     pauses::of_reloads().await?;
     pauses::of_neighbours().await?;
     pages::pages().await?;
+    connections::idle().await?;
     memory().await
 }
 

@@ -36,6 +36,7 @@ mod protocol;
 mod reload;
 mod rest;
 mod restart;
+mod resume;
 mod search;
 mod security;
 mod shapes;

@@ -63,6 +63,9 @@ pub struct ServeArguments {
     /// its commit.
     #[arg(long)]
     pub durable_events: bool,
+    /// WebSockets and event streams open at the same time; one token has three quarters of them at most.
+    #[arg(long, default_value_t = midplane_model::limits::CONNECTIONS_MAX)]
+    pub max_connections: usize,
     /// A proxy in front terminates TLS: allows a bind beyond loopback.
     #[arg(long)]
     pub behind_proxy: bool,

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use midplane_gateway::{Credentials, Gateway, GatewayConfig, Listeners, TokenPolicy};
+use midplane_gateway::{Credentials, Gateway, GatewayConfig, GatewayLimits, Listeners, TokenPolicy};
+use midplane_model::limits::CONNECTIONS_MAX;
 use midplane_runtime::Lock;
 use tokio::{
     net::TcpListener,
@@ -51,6 +52,7 @@ pub fn run(arguments: ServeArguments) -> ExitCode {
 
 async fn serve(arguments: ServeArguments) -> Result<()> {
     check_bind(&arguments)?;
+    let limits = limits(&arguments)?;
     let directory = arguments
         .directory
         .canonicalize()
@@ -82,6 +84,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         allowed_hosts: arguments.allow_hosts,
         allowed_origins: arguments.allow_origins,
         behind_tls: arguments.behind_proxy,
+        limits,
         pages: Some(host.plugins.clone()),
         plugin_count: Arc::new(move || u32::try_from(plugins.list().len()).unwrap_or(u32::MAX)),
         plugin_metrics: Arc::new(move || measured.metrics() + &figures::render(searches.stats())),
@@ -107,6 +110,20 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     audit.close();
     signals.abort();
     served.context("serving failed")
+}
+
+/// Descriptors that the host needs beside those of connections: files, watches, terminals, processes.
+const OTHER_DESCRIPTORS: u64 = 1024;
+
+fn limits(arguments: &ServeArguments) -> Result<GatewayLimits> {
+    let connections = arguments.max_connections;
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_DESCRIPTORS);
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    if connections > CONNECTIONS_MAX && allowed.is_some_and(|allowed| allowed < wanted) {
+        bail!("{connections} connections need {wanted} open files; raise the limit first: ulimit -n {wanted}");
+    }
+    let connections_per_principal = (connections / 4 * 3).max(1);
+    Ok(GatewayLimits { connections, connections_per_principal, ..GatewayLimits::default() })
 }
 
 /// The rules of the contract's section 5 about what may be bound.

@@ -90,7 +90,7 @@ impl Sessions {
                 None => None,
                 Some(session) => {
                     connection.begin_session(&session.id)?;
-                    let away = session.move_to(connection, digest(&next));
+                    let away = session.move_to(connection, token, digest(&next));
                     session.client = client.or_else(|| session.client.take());
                     connection.speak_as(session.voice);
                     changes.push(Change::of("resumed", session));

@@ -91,8 +91,9 @@ impl Session {
         known && Arc::ptr_eq(&self.identity, identity)
     }
 
-    /// Takes what the former connection leaves, ends that if it is still there, and goes on here with another secret.
-    pub fn move_to(&mut self, connection: &Arc<Connection>, token: Digest) -> Away {
+    /// Takes what the former connection leaves, ends that if it is still there, and goes on here with another secret. The one
+    /// that was shown stays good until the client shows that it has the other: any number of answers may get lost.
+    pub fn move_to(&mut self, connection: &Arc<Connection>, shown: &str, token: Digest) -> Away {
         let here = Place::On(Arc::downgrade(connection));
         let away = match std::mem::replace(&mut self.place, here) {
             Place::Away { left, .. } => left,
@@ -101,8 +102,7 @@ impl Session {
                 former.subscriptions.take()
             }),
         };
-        // Whichever of the two was shown is what the client has until it hears of the next.
-        self.former = Some(std::mem::replace(&mut self.token, token));
+        (self.former, self.token) = (Some(digest(shown)), token);
         away
     }
 

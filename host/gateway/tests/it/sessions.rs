@@ -109,15 +109,18 @@ async fn the_former_token_is_good_until_the_client_shows_that_it_has_the_next() 
     let host = start().await;
     let (client, first) = resumed_on(&host, Value::Null).await;
     drop(client);
-    // The answer with the second token gets lost, so the client comes with the first again.
+    // The answers with the second and another token get lost, so the client comes with the first again.
     let (client, second) = resumed_on(&host, ticket(&first)).await;
     assert_eq!(second["resumed"], true);
+    drop(client);
+    let (client, lost) = resumed_on(&host, ticket(&first)).await;
+    assert_eq!(lost["resumed"], true);
     drop(client);
     let (mut client, third) = resumed_on(&host, ticket(&first)).await;
     assert_eq!(third["resumed"], true);
     client.call("session.ping", Value::Null).await;
     drop(client);
-    for dead in [&first, &second] {
+    for dead in [&first, &second, &lost] {
         let (_client, other) = resumed_on(&host, ticket(dead)).await;
         assert_eq!(other["resumed"], false);
         assert_ne!(other["session_id"], first["session_id"]);
