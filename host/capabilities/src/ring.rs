@@ -43,6 +43,17 @@ impl Ring {
         self.capacity
     }
 
+    /// Keeps so many bytes from now on.
+    pub(crate) fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+        self.evict();
+    }
+
+    /// Memory that the kept bytes take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.open.capacity() + usize::try_from(self.end - self.start).unwrap_or(usize::MAX)
+    }
+
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = self.open.capacity() - self.open.len();

@@ -107,6 +107,14 @@ pub const UNACKED_BYTES_DEFAULT: usize = 256 * 1024;
 pub const TERMINALS_MAX: usize = 256;
 /// Input bytes queued for one terminal.
 pub const TERMINAL_INPUT_BYTES_MAX: usize = 256 * 1024;
+/// Memory of all terminals: output, scrollback, screens. Beyond, the largest keep less.
+pub const TERMINALS_MEMORY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Clients attached to one terminal; one more is `quota_exceeded`.
+pub const TERMINAL_ATTACHMENTS_MAX: usize = 64;
+/// Attachments of one terminal that have ended and whose input can be continued; the oldest are forgotten.
+pub const TERMINAL_LINEAGES_MAX: usize = 64;
+/// Commands that are kept per terminal, where its shell marks them; the oldest are forgotten.
+pub const TERMINAL_COMMANDS_MAX: usize = 256;
 /// Smallest and largest terminal size in cells, both axes.
 pub const TERMINAL_CELLS: std::ops::RangeInclusive<u16> = 2..=1000;
 

@@ -1,20 +1,29 @@
 //! The plugin `terminals`: what clients may ask of the host's pseudo-terminals.
 //!
-//! Policy only: defaults, names of signals, conditions to wait for, and the events `terminals.*`. A terminal belongs to
-//! the host and outlives this instance; its bytes go around this component on the channel that `attach` opens.
+//! Policy only: who may open what, defaults, the profile of agents, names of signals, conditions to wait for, and the events
+//! `terminals.*`. A terminal belongs to the host and outlives this instance; its bytes go around this component on the channel
+//! that `attach` opens.
 
+mod agent;
 mod news;
+mod policy;
 mod until;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use exports::midplane::{
-    host::subscriber::{Event, Guest as Subscriber},
+    host::{
+        lifecycle::{Ending, Guest as Lifecycle, Occasion},
+        subscriber::{Event, Guest as Subscriber},
+    },
     terminals::terminals::{
-        Attached, Done, Error, ExitStatus, Guest as Terminals, Info, Output, Position, Profile, Role, ScreenText,
+        Attached, Command, Done, Error, ExitStatus, Guest as Terminals, Info, Output, Position, Profile, Role,
+        ScreenText, SizePolicy,
     },
 };
 use midplane::host::terminals_async;
-use midplane_sdk::host::{events, terminals as pty};
+use midplane_sdk::host::{attachments, context, events, shells, terminals as pty, timers};
+use policy::Policy;
+use until::Until;
 
 midplane_sdk::generate!({ path: ["../../wit/host", "../../wit/terminals", "wit"], world: "midplane:terminals-plugin/plugin" });
 
@@ -32,10 +41,36 @@ const READ_BYTES_MAX: u32 = 512 * 1024;
 /// How long `wait` waits where the caller names no time. The deadline of the call still holds.
 const WAIT_MS_DEFAULT: u64 = 30_000;
 
+/// Commands that `commands` returns where the caller names no limit.
+const COMMANDS_DEFAULT: u32 = 20;
+/// The timer that looks for idle terminals.
+const IDLE_TIMER: &str = "idle";
+
+impl Lifecycle for Plugin {
+    fn start(_: Occasion) -> Result<(), Error> {
+        match Policy::current()?.idle_close_ms {
+            // Late by a quarter at most.
+            Some(idle_ms) => timers::set(IDLE_TIMER, (idle_ms / 4).max(250), true),
+            None => {
+                timers::cancel(IDLE_TIMER);
+                Ok(())
+            }
+        }
+    }
+
+    fn stop(_: Ending) {}
+
+    fn health() -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 impl Subscriber for Plugin {
     fn on_event(event: Event) -> Result<(), Error> {
-        if event.topic != "midplane.terminals" {
-            return Ok(());
+        match event.topic.as_str() {
+            "midplane.timer" => return Policy::current()?.close_idle(),
+            "midplane.terminals" => {}
+            _ => return Ok(()),
         }
         let (topic, payload) = news::announcement(&event.payload)?;
         events::publish(&topic, &payload)?;
@@ -54,7 +89,12 @@ impl Terminals for Plugin {
         name: Option<String>,
         profile: Option<Profile>,
     ) -> Result<Info, Error> {
-        let options = pty::Options {
+        let agent = profile == Some(Profile::Agent);
+        let principal = context::current().map(|caller| caller.principal);
+        let named = shell.is_some();
+        let shell = shell.or_else(|| agent.then(|| agent::SHELLS[0].to_owned()));
+        Policy::current()?.admit(shell.as_deref().filter(|_| named), principal.as_deref())?;
+        let mut options = pty::Options {
             shell,
             args: args.unwrap_or_default(),
             cwd,
@@ -62,17 +102,27 @@ impl Terminals for Plugin {
             cols: cols.unwrap_or(COLS_DEFAULT),
             rows: rows.unwrap_or(ROWS_DEFAULT),
             name,
-            agent: profile == Some(Profile::Agent),
+            agent,
         };
-        pty::open(&options).map(Info::from)
+        if !agent {
+            return pty::open(&options).and_then(described);
+        }
+        match open_for_agent(options.clone()) {
+            Err(error) if !named && error.code == "invalid_params" => {
+                options.shell = Some(agent::SHELLS[1].to_owned());
+                open_for_agent(options)
+            }
+            opened => opened,
+        }
     }
 
     fn list() -> Result<Vec<Info>, Error> {
-        Ok(pty::list().into_iter().map(Info::from).collect())
+        // One that is closed meanwhile is left out.
+        Ok(pty::list().into_iter().filter_map(|info| described(info).ok()).collect())
     }
 
     fn get(id: String) -> Result<Info, Error> {
-        pty::get(&id).map(Info::from)
+        pty::get(&id).and_then(described)
     }
 
     fn close(id: String) -> Result<Done, Error> {
@@ -108,6 +158,10 @@ impl Terminals for Plugin {
         resume: Option<Position>,
         lossless: Option<bool>,
         max_unacked_bytes: Option<u32>,
+        cols: Option<u16>,
+        rows: Option<u16>,
+        scrollback_lines: Option<u32>,
+        lineage: Option<String>,
     ) -> Result<Attached, Error> {
         let options = pty::AttachOptions {
             role: match role.unwrap_or(Role::Drive) {
@@ -118,13 +172,50 @@ impl Terminals for Plugin {
             lossless: lossless.unwrap_or(false),
             max_unacked_bytes,
         };
-        let pty::Attached { channel, epoch, offset, delta } = pty::attach(&id, &options)?;
-        Ok(Attached { channel, epoch, offset, delta })
+        let wishes = attachments::Wishes { cols, rows, scrollback_lines, lineage };
+        let (attached, lineage) = attachments::attach(&id, &options, &wishes)?;
+        let pty::Attached { channel, epoch, offset, delta } = attached;
+        let attachments::Lineage { name, input_offset } = lineage;
+        Ok(Attached { channel, epoch, offset, delta, lineage: name, input_offset })
     }
 
-    fn screen(id: String) -> Result<ScreenText, Error> {
+    fn detach(id: String, channel: u32) -> Result<Done, Error> {
+        attachments::detach(channel)?;
+        Ok(Done { id })
+    }
+
+    fn claim(id: String, channel: u32) -> Result<Done, Error> {
+        attachments::claim(&id, channel)?;
+        Ok(Done { id })
+    }
+
+    fn release(id: String, channel: u32) -> Result<Done, Error> {
+        attachments::release(&id, channel)?;
+        Ok(Done { id })
+    }
+
+    fn set_size_policy(id: String, policy: SizePolicy) -> Result<Done, Error> {
+        let policy = match policy {
+            SizePolicy::Driver => attachments::SizePolicy::Driver,
+            SizePolicy::Smallest => attachments::SizePolicy::Smallest,
+            SizePolicy::Fixed => attachments::SizePolicy::Fixed,
+        };
+        attachments::set_size_policy(&id, policy)?;
+        Ok(Done { id })
+    }
+
+    fn screen(id: String, scrollback_lines: Option<u32>) -> Result<ScreenText, Error> {
+        let above = match scrollback_lines {
+            None | Some(0) => Vec::new(),
+            Some(limit) => shells::lines_above(&id, limit)?,
+        };
         let pty::ScreenText { lines, cursor_row, cursor_col, cols, rows, title, offset } = pty::screen(&id)?;
-        Ok(ScreenText { lines, cursor_row, cursor_col, cols, rows, title, offset })
+        Ok(ScreenText { lines, above, cursor_row, cursor_col, cols, rows, title, offset })
+    }
+
+    fn commands(id: String, limit: Option<u32>) -> Result<Vec<Command>, Error> {
+        let commands = shells::commands(&id, limit.unwrap_or(COMMANDS_DEFAULT))?;
+        Ok(commands.into_iter().map(Command::from).collect())
     }
 
     fn read(id: String, from: u64, limit_bytes: Option<u32>) -> Result<Output, Error> {
@@ -138,8 +229,35 @@ impl Terminals for Plugin {
     }
 
     async fn wait(id: String, until: String, timeout_ms: Option<u64>) -> Result<Info, Error> {
-        let condition = until::condition(&until)?;
-        terminals_async::wait(id, condition, timeout_ms.unwrap_or(WAIT_MS_DEFAULT)).await.map(Info::from)
+        let timeout_ms = timeout_ms.unwrap_or(WAIT_MS_DEFAULT);
+        let waited = match until::condition(&until)? {
+            Until::Host(condition) => terminals_async::wait(id, condition, timeout_ms).await,
+            Until::CommandDone(number) => terminals_async::command_done(id, number, timeout_ms).await,
+        };
+        waited.and_then(described)
+    }
+}
+
+fn open_for_agent(mut options: pty::Options) -> Result<Info, Error> {
+    if options.args.is_empty() {
+        let (args, env) = agent::setting(options.shell.as_deref().unwrap_or_default());
+        options.args = args;
+        // Of two values for a name the later one counts: the caller's.
+        options.env.splice(..0, env);
+    }
+    pty::open(&options).and_then(described)
+}
+
+/// With what its shell has said.
+fn described(info: pty::Info) -> Result<Info, Error> {
+    let shells::ShellStatus { cwd, opened_by, attachments, .. } = shells::status(&info.id)?;
+    Ok(Info { cwd, opened_by, attachments, ..Info::from(info) })
+}
+
+impl From<shells::Command> for Command {
+    fn from(command: shells::Command) -> Self {
+        let shells::Command { number, line, cwd, from, to, exit_code, started_at, duration_ms } = command;
+        Self { number, line, cwd, from, to, exit_code, started_at, duration_ms }
     }
 }
 
@@ -155,6 +273,9 @@ impl From<pty::Info> for Info {
             title: info.title,
             offset: info.offset,
             created_at: info.created_at,
+            cwd: None,
+            opened_by: None,
+            attachments: 0,
             exited: info.exited.map(|status| ExitStatus { code: status.code, signal: status.signal }),
         }
     }

@@ -89,6 +89,8 @@ macro_rules! generate {
                 "midplane:host/watch@0.2.0": ::midplane_sdk::host::watch,
                 "midplane:host/search@0.2.0": ::midplane_sdk::host::search,
                 "midplane:host/terminals@0.2.0": ::midplane_sdk::host::terminals,
+                "midplane:host/attachments@0.2.0": ::midplane_sdk::host::attachments,
+                "midplane:host/shells@0.2.0": ::midplane_sdk::host::shells,
                 "midplane:host/processes@0.2.0": ::midplane_sdk::host::processes,
             },
         });

@@ -47,6 +47,11 @@ impl Process {
         self.pid.as_raw_nonzero().get().cast_unsigned()
     }
 
+    /// Whether another group than the program's own is in the foreground of its terminal.
+    pub(crate) fn has_foreground_job(&self, pty: impl AsFd) -> bool {
+        rustix::termios::tcgetpgrp(pty).is_ok_and(|foreground| foreground != self.pid)
+    }
+
     /// Signals the process groups of `audience`; `pty` tells which is in the foreground. Does nothing, and says so,
     /// when the program has exited.
     pub(crate) fn signal(&self, signal: Signal, audience: Audience, pty: Option<impl AsFd>) -> Result<bool, Errno> {

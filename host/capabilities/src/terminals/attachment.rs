@@ -4,8 +4,8 @@
 //! a queue, so that a slow client costs no memory and holds up nobody.
 //!
 //! Flow control: `unacked = sent - acknowledged`. At the window the attachment *lags*: nothing more is sent until less
-//! than a quarter is unacknowledged. Then it gets what it missed from the ring, or a snapshot where the ring has moved
-//! on (or the size changed meanwhile).
+//! than a quarter is unacknowledged. Then it gets what it missed from the ring, or a snapshot where that is more than a
+//! window, the ring has moved on, or the size changed meanwhile.
 
 use std::{
     collections::VecDeque,
@@ -13,16 +13,17 @@ use std::{
 };
 
 use midplane_model::{
-    ErrorCode, Frame,
-    limits::{FRAME_BYTES_MAX, TERMINAL_RING_BYTES, UNACKED_BYTES_DEFAULT},
+    ErrorCode, Frame, PeerId,
+    limits::{FRAME_BYTES_MAX, SCROLLBACK_LINES_MAX, TERMINAL_RING_BYTES, UNACKED_BYTES_DEFAULT},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
     frames::{self, EndReason},
     input::InputQueue,
+    lineage::Lineage,
     options::Role,
-    output::Output,
+    output::{Depth, Output},
     size::Size,
 };
 use crate::child::Exit;
@@ -40,6 +41,8 @@ pub(super) struct AttachmentState {
     position: u64,
     acked: u64,
     window: u64,
+    /// In snapshots.
+    scrollback_lines: usize,
     lossless: bool,
     lagging: bool,
     /// Was lagging, gets what it missed.
@@ -52,24 +55,24 @@ pub(super) struct AttachmentState {
     ready: VecDeque<Frame>,
     notices: VecDeque<Value>,
     told: Told,
-    input: InputLineage,
+    pub(super) input: Lineage,
+    /// When it asked to drive, in the order of asking; `None` where it does not want to. Who asked last drives.
+    pub(super) asked_to_drive: Option<u64>,
+    /// Of the client's window, where it has told.
+    pub(super) window_size: Option<Size>,
+    /// The client's window is to be seen.
+    pub(super) visible: bool,
+    /// Connection and channel.
+    pub(super) place: Option<(PeerId, u32)>,
 }
 
 /// What the client knows about the terminal.
 struct Told {
     size: Size,
     title: String,
+    cwd: Option<String>,
     /// `None` where it asked to drive and has not been told whether it does.
     drives: Option<bool>,
-}
-
-/// Input of one attachment, exactly once: bytes are numbered by their sender.
-#[derive(Default)]
-struct InputLineage {
-    accepted: u64,
-    ack_due: bool,
-    /// Some was refused for lack of room: the client is told when there is some again.
-    starved: bool,
 }
 
 /// How the output ends.
@@ -92,18 +95,22 @@ pub(super) struct AttachmentStart {
     pub(super) role: Role,
     pub(super) lossless: bool,
     pub(super) max_unacked_bytes: Option<usize>,
+    pub(super) scrollback_lines: Option<usize>,
+    pub(super) size: Option<Size>,
+    pub(super) lineage: Lineage,
 }
 
 impl AttachmentState {
-    /// Starts at `resume` when the output continues from there, else with a snapshot.
-    pub(super) fn new(start: &AttachmentStart, resume: Option<u64>, output: &mut Output) -> Self {
+    /// Nothing is sent before [`AttachmentState::begin`].
+    pub(super) fn new(start: AttachmentStart, size: Size) -> Self {
         let window =
             start.max_unacked_bytes.unwrap_or(UNACKED_BYTES_DEFAULT).clamp(FRAME_BYTES_MAX, TERMINAL_RING_BYTES);
-        let mut attachment = Self {
+        Self {
             role: start.role,
             position: 0,
             acked: 0,
             window: window as u64,
+            scrollback_lines: start.scrollback_lines.unwrap_or(SCROLLBACK_LINES_MAX),
             lossless: start.lossless,
             lagging: false,
             catching_up: false,
@@ -112,18 +119,28 @@ impl AttachmentState {
             last_flush: None,
             ready: VecDeque::new(),
             notices: VecDeque::new(),
-            told: Told {
-                size: output.model.size(),
-                title: String::new(),
-                drives: (start.role == Role::View).then_some(false),
-            },
-            input: InputLineage::default(),
-        };
-        match resume.filter(|&offset| output.continues_from(offset)) {
-            Some(offset) => (attachment.position, attachment.acked) = (offset, offset),
-            None => attachment.jump(output),
+            told: Told { size, title: String::new(), cwd: None, drives: (start.role == Role::View).then_some(false) },
+            input: start.lineage,
+            asked_to_drive: None,
+            window_size: start.size,
+            visible: true,
+            place: None,
         }
-        attachment
+    }
+
+    /// Starts at `resume` when the output continues from there, else with a snapshot.
+    pub(super) fn begin(&mut self, resume: Option<u64>, output: &mut Output) {
+        self.told.size = output.model.size();
+        match resume.filter(|&offset| output.continues_from(offset)) {
+            Some(offset) => (self.position, self.acked) = (offset, offset),
+            None => self.jump(output, usize::MAX),
+        }
+    }
+
+    /// It is sent away: another attachment continues its input.
+    pub(super) fn supersede(&mut self) {
+        self.ended = true;
+        self.ready.clear();
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -182,6 +199,10 @@ impl AttachmentState {
             title.clone_into(&mut self.told.title);
             facts.insert("title".into(), title.into());
         }
+        if output.shell.cwd() != self.told.cwd.as_deref() {
+            self.told.cwd = output.shell.cwd().map(str::to_owned);
+            facts.insert("cwd".into(), self.told.cwd.clone().into());
+        }
         if self.told.drives != Some(drives) {
             self.told.drives = Some(drives);
             facts.insert("driver".into(), drives.into());
@@ -228,7 +249,9 @@ impl AttachmentState {
 
     fn stop_lagging(&mut self, output: &mut Output, closed: bool) -> Frame {
         self.lagging = false;
-        if output.continues_from(self.position) && !closed || self.lossless {
+        // More than a window would keep it lagging, while the screen moves on.
+        let near = output.ring.end() - self.position <= self.window && output.continues_from(self.position);
+        if near && !closed || self.lossless {
             self.catching_up = true;
             return frames::meta(self.position, &json!({ "lagging": false }));
         }
@@ -242,14 +265,15 @@ impl AttachmentState {
             self.ended = true;
             return frames::gap(missed_from, output.ring.end());
         }
-        self.jump(output);
+        self.jump(output, usize::try_from(self.window).unwrap_or(usize::MAX));
         let skipped = self.position.saturating_sub(missed_from);
         self.notices.push_front(json!({ "lagging": false, "caught_up": true, "skipped": skipped }));
         self.ready.pop_front().unwrap_or_else(|| frames::meta(self.position, &json!({ "skipped": skipped })))
     }
 
-    fn jump(&mut self, output: &mut Output) {
-        let snapshot = output.snapshot();
+    /// Goes on with a snapshot that has at most so much scrollback.
+    fn jump(&mut self, output: &mut Output, scrollback_bytes: usize) {
+        let snapshot = output.snapshot(Depth { lines: self.scrollback_lines, bytes: scrollback_bytes });
         self.position = snapshot.offset;
         self.acked = snapshot.offset;
         self.told.size = snapshot.size;

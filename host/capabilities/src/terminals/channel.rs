@@ -5,7 +5,7 @@ use std::sync::Arc;
 use midplane_model::{BoxFuture, Channel, ChannelKind, ErrorCode, Fault, Frame, FrameSink, FrameSource};
 use tokio::sync::watch;
 
-use super::{attachment::Next, frames::ClientFrame, options::Role, size::Size, terminal::Terminal};
+use super::{attachment::Next, frames::ClientFrame, size::Size, terminal::Terminal};
 
 /// Opens the channel of `attachment`, which ends when its source is dropped.
 pub(super) fn open(terminal: Arc<Terminal>, attachment: u64) -> Channel {
@@ -52,8 +52,10 @@ impl FrameSource for Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // The pump may have been held back for this one.
-        self.terminal.update(|state| state.detach(self.attachment));
+        // The pump may have been held back for this one, and the size have been its.
+        if let Err(error) = self.terminal.rearrange(|state| state.detach(self.attachment)) {
+            tracing::warn!(terminal = %self.terminal.id, error = &error as &dyn std::error::Error, "detaching");
+        }
     }
 }
 
@@ -63,12 +65,14 @@ struct Sink {
 }
 
 impl Sink {
-    fn resize(&self, cols: u16, rows: u16) {
-        let drives = self.terminal.lock().attachment(self.attachment).is_some_and(|(a, _)| a.role == Role::Drive);
-        if !drives {
-            return;
-        }
-        let resized = Size::new(cols, rows).and_then(|size| self.terminal.resize(size));
+    fn resize(&self, cols: u16, rows: u16, visible: bool) {
+        let resized = Size::new(cols, rows).and_then(|size| {
+            self.terminal.rearrange(|state| {
+                if let Some((attachment, _)) = state.attachment(self.attachment) {
+                    (attachment.window_size, attachment.visible) = (Some(size), visible);
+                }
+            })
+        });
         if let Err(error) = resized {
             let fault = Fault::from(error);
             self.refuse(fault.code, &fault.message);
@@ -88,7 +92,7 @@ impl FrameSink for Sink {
     /// Takes what the contract lets a client send. What its role forbids is answered with META, not with an error.
     fn receive(&self, frame: Frame) -> Result<(), Fault> {
         match ClientFrame::parse(frame)? {
-            ClientFrame::Resize { cols, rows } => self.resize(cols, rows),
+            ClientFrame::Resize { cols, rows, visible } => self.resize(cols, rows, visible),
             ClientFrame::Ack { offset } => self.terminal.update(|state| {
                 if let Some((attachment, _)) = state.attachment(self.attachment) {
                     attachment.acknowledge(offset);

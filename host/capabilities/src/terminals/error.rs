@@ -16,6 +16,10 @@ pub enum TerminalError {
     Exited { id: String },
     #[error("{max} terminals are open; close one first")]
     TooManyTerminals { max: usize },
+    #[error("{max} clients are attached to terminal {id}; detach one first")]
+    TooManyAttachments { id: String, max: usize },
+    #[error("there is no attachment to terminal {id} on channel {channel} of this connection")]
+    NotAttached { id: String, channel: u32 },
     #[error("no terminals are opened any more, the host is stopping")]
     ShuttingDown,
     #[error("there is no program {shell:?} that may be executed")]
@@ -52,9 +56,11 @@ impl From<TerminalError> for Fault {
         use TerminalError as E;
         let message = error.to_string();
         match error {
-            E::NotFound { .. } | E::NoSuchFolder { .. } => Fault::not_found(message),
+            E::NotFound { .. } | E::NoSuchFolder { .. } | E::NotAttached { .. } => Fault::not_found(message),
             E::Exited { .. } => Fault::new(ErrorCode::Conflict, message),
-            E::TooManyTerminals { max } => Fault::new(ErrorCode::QuotaExceeded, message).with("limit", max),
+            E::TooManyTerminals { max } | E::TooManyAttachments { max, .. } => {
+                Fault::new(ErrorCode::QuotaExceeded, message).with("limit", max)
+            }
             E::ShuttingDown => Fault::new(ErrorCode::Unavailable, message),
             E::UnknownShell { .. } => Fault::invalid_params("params.shell", message),
             E::OutsideRoot { .. } => Fault::new(ErrorCode::OutsideRoot, message),

@@ -38,7 +38,7 @@ pub(super) fn output(offset: u64, payload: Bytes) -> Frame {
 /// flags still writes the right bytes in the right order.
 pub(super) fn snapshot(snapshot: &Snapshot) -> Vec<Frame> {
     const HEAD_BYTES: usize = 8;
-    let chunks: Vec<&[u8]> = snapshot.bytes.as_bytes().chunks(FRAME_BYTES_MAX - HEAD_BYTES).collect();
+    let chunks: Vec<&[u8]> = snapshot.bytes.chunks(FRAME_BYTES_MAX - HEAD_BYTES).collect();
     let mut flags = 0;
     if snapshot.alternate {
         flags |= snapshot_flag::ALTERNATE_SCREEN;
@@ -87,9 +87,19 @@ pub(super) fn refusal(code: ErrorCode, message: &str) -> Value {
 /// What a client may send.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ClientFrame {
-    Input { offset: u64, bytes: Bytes },
-    Ack { offset: u64 },
-    Resize { cols: u16, rows: u16 },
+    Input {
+        offset: u64,
+        bytes: Bytes,
+    },
+    Ack {
+        offset: u64,
+    },
+    /// `visible` says whether anybody sees the client's window.
+    Resize {
+        cols: u16,
+        rows: u16,
+        visible: bool,
+    },
 }
 
 impl ClientFrame {
@@ -99,10 +109,11 @@ impl ClientFrame {
         match (frame.op, &frame.payload[..]) {
             (op::INPUT, _) => Ok(Self::Input { offset: frame.offset, bytes: frame.payload }),
             (op::ACK, []) => Ok(Self::Ack { offset: frame.offset }),
-            // `visible` is for size policies that count viewers; here only the driver counts.
-            (op::RESIZE, &[c1, c0, r1, r0, _visible]) => {
-                Ok(Self::Resize { cols: u16::from_be_bytes([c1, c0]), rows: u16::from_be_bytes([r1, r0]) })
-            }
+            (op::RESIZE, &[c1, c0, r1, r0, visible]) => Ok(Self::Resize {
+                cols: u16::from_be_bytes([c1, c0]),
+                rows: u16::from_be_bytes([r1, r0]),
+                visible: visible != 0,
+            }),
             (op, payload) => Err(Fault::new(
                 ErrorCode::InvalidRequest,
                 format!("a terminal channel takes no frame of operation {op:#04x} with {} bytes", payload.len()),
@@ -123,7 +134,10 @@ mod tests {
         let client = |op, payload: &[u8]| {
             ClientFrame::parse(Frame { op, flags: 0, offset: 3, payload: Bytes::copy_from_slice(payload) })
         };
-        assert_eq!(client(0x12, &[1, 0, 0, 24, 1]).unwrap(), ClientFrame::Resize { cols: 256, rows: 24 });
+        assert_eq!(
+            client(0x12, &[1, 0, 0, 24, 1]).unwrap(),
+            ClientFrame::Resize { cols: 256, rows: 24, visible: true }
+        );
         assert_eq!(client(0x11, &[]).unwrap(), ClientFrame::Ack { offset: 3 });
         assert!(client(0x12, &[1, 0, 0, 24]).is_err());
         assert!(client(0x01, &[]).is_err());
@@ -131,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_beyond_one_frame_is_continued_by_the_next() {
-        let bytes = "x".repeat(FRAME_BYTES_MAX);
+        let bytes = vec![b'x'; FRAME_BYTES_MAX];
         let size = Size { cols: 258, rows: 3 };
         let frames = snapshot(&Snapshot { offset: 7, size, alternate: true, more_scrollback: false, bytes });
         assert_eq!(frames.iter().map(|frame| frame.payload.len()).collect::<Vec<_>>(), [FRAME_BYTES_MAX, 16]);

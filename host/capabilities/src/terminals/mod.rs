@@ -8,18 +8,22 @@
 //!
 //! Order of reading: [`registry`] (the handle), [`terminal`], [`state`], [`output`], [`attachment`], [`pump`].
 
+mod answers;
 mod attachment;
+mod budget;
 mod channel;
 mod ending;
 mod error;
 mod frames;
 mod input;
-mod model;
+mod lineage;
 mod options;
 mod output;
 mod pump;
-mod queries;
 mod registry;
+mod scan;
+mod screen;
+mod shell;
 mod size;
 mod spawn;
 mod state;
@@ -31,10 +35,11 @@ mod wake;
 
 pub use error::TerminalError;
 pub use options::{
-    AttachOptions, Attachment, OpenOptions, OutputPiece, Resume, Role, ScreenText, TerminalEvent, TerminalInfo,
-    TerminalLimits, TerminalState, TerminalsConfig, WaitFor, WaitOutcome,
+    AttachOptions, Attachment, OpenOptions, OutputPiece, Resume, Role, ScreenText, SizePolicy, Status, TerminalEvent,
+    TerminalInfo, TerminalLimits, TerminalState, TerminalsConfig, WaitFor, WaitOutcome,
 };
 pub use registry::Terminals;
+pub use shell::Command;
 pub use size::Size;
 
 pub use crate::child::Exit;

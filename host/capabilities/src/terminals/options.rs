@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 use midplane_model::{
     Channel,
     event::rfc3339,
-    limits::{SCROLLBACK_LINES_MAX, TERMINAL_RING_BYTES, TERMINALS_MAX},
+    limits::{SCROLLBACK_LINES_MAX, TERMINAL_RING_BYTES, TERMINALS_MAX, TERMINALS_MEMORY_BYTES_MAX},
 };
 use serde::{Serialize, Serializer};
 
-use super::size::Size;
+use super::{shell::Command, size::Size};
 use crate::child::Exit;
 
 /// Everything terminals need to know about the machine; the program that assembles the host fills it.
@@ -35,11 +35,19 @@ pub struct TerminalLimits {
     pub ring_bytes: usize,
     /// Lines the screen model keeps above the screen; older ones are forgotten.
     pub scrollback_lines: usize,
+    /// Output, scrollback and screens of all terminals together. Beyond, those that take more than an even share forget
+    /// their oldest, and keep less from then on.
+    pub memory_bytes: usize,
 }
 
 impl Default for TerminalLimits {
     fn default() -> Self {
-        Self { terminals: TERMINALS_MAX, ring_bytes: TERMINAL_RING_BYTES, scrollback_lines: SCROLLBACK_LINES_MAX }
+        Self {
+            terminals: TERMINALS_MAX,
+            ring_bytes: TERMINAL_RING_BYTES,
+            scrollback_lines: SCROLLBACK_LINES_MAX,
+            memory_bytes: TERMINALS_MEMORY_BYTES_MAX,
+        }
     }
 }
 
@@ -58,6 +66,8 @@ pub struct OpenOptions {
     pub name: Option<String>,
     /// Programs are told not to page, prompt or colour their questions: nobody sits at this terminal.
     pub agent: bool,
+    /// Who opens it, where that is known.
+    pub opened_by: Option<String>,
 }
 
 /// A terminal as it is listed.
@@ -91,6 +101,8 @@ pub enum TerminalState {
 pub struct ScreenText {
     /// All rows from top to bottom, without trailing blanks.
     pub lines: Vec<String>,
+    /// Lines above the screen, oldest first, as many as were asked for and are kept.
+    pub above: Vec<String>,
     /// From 0.
     pub cursor_row: u16,
     /// From 0.
@@ -137,6 +149,55 @@ pub struct AttachOptions {
     pub lossless: bool,
     /// Bytes sent but not acknowledged beyond which nothing more is sent. Clamped to 64 KiB..=4 MiB; 256 KiB without.
     pub max_unacked_bytes: Option<usize>,
+    /// Lines above the screen that a snapshot brings; all that are kept without.
+    pub scrollback_lines: Option<usize>,
+    /// The size of the client's window, as a first RESIZE would tell it. Counts before the snapshot is taken.
+    pub size: Option<Size>,
+    /// The lineage of a former attachment whose input this one continues; that attachment ends.
+    pub lineage: Option<String>,
+}
+
+impl AttachOptions {
+    /// From a snapshot on, with everything as it is by default.
+    #[must_use]
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            resume: None,
+            lossless: false,
+            max_unacked_bytes: None,
+            scrollback_lines: None,
+            size: None,
+            lineage: None,
+        }
+    }
+}
+
+/// Who decides the size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SizePolicy {
+    /// Its driver; without one it stays as it is.
+    Driver,
+    /// The smallest window in which it can be seen.
+    Smallest,
+    /// Nobody who is attached.
+    Fixed,
+}
+
+/// What a terminal is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Where its shell is, where the shell tells.
+    pub cwd: Option<String>,
+    pub opened_by: Option<String>,
+    pub attachments: usize,
+    pub size_policy: SizePolicy,
+    /// Commands that have ended, where its shell marks them.
+    pub commands_ended: u64,
+    /// For so long nobody has been attached, nothing was written or typed, and nothing but its first program ran in the
+    /// foreground. 0 when it is in use.
+    pub idle_ms: u64,
 }
 
 /// An open attachment. Dropping the channel's source ends it.
@@ -147,6 +208,12 @@ pub struct Attachment {
     pub offset: u64,
     /// The channel continues at the resumed offset, without a snapshot.
     pub delta: bool,
+    /// For [`Terminals::place`](super::Terminals::place).
+    pub number: u64,
+    /// Names the input of this attachment, so that another can continue it.
+    pub lineage: Arc<str>,
+    /// Input bytes of this lineage that were accepted.
+    pub input_offset: u64,
 }
 
 /// What to wait for.
@@ -157,6 +224,8 @@ pub enum WaitFor {
     Text(String),
     /// Nothing was written for so many milliseconds, or the program has exited.
     IdleMs(u64),
+    /// The command of this number has ended; without one, the next that ends.
+    CommandDone(Option<u64>),
 }
 
 /// Where things stood when a wait ended.
@@ -174,6 +243,8 @@ pub enum TerminalEvent {
     Resized { id: Arc<str>, size: Size },
     Renamed { id: Arc<str>, name: String },
     TitleChanged { id: Arc<str>, title: String },
+    CwdChanged { id: Arc<str>, cwd: String },
+    CommandDone { id: Arc<str>, command: Command },
     Exited { id: Arc<str>, exit: Exit },
     Closed { id: Arc<str> },
 }

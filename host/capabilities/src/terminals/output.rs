@@ -1,19 +1,26 @@
-//! All that a program has written: the raw ring and the screen model, fed together, so that an offset in one is a state of
-//! the other.
+//! All that a program has written: the raw ring, the screen model and what the shell has said, fed together, so that an offset
+//! in one is a state of the others.
 
 use std::time::Instant;
 
 use super::{
-    model::ScreenModel,
-    queries::{Piece, QueryFilter},
+    answers,
+    scan::{Piece, Scanner, unfinished_char},
+    screen::ScreenModel,
+    shell::ShellLog,
     size::Size,
 };
 use crate::ring::Ring;
 
+/// A sequence that is longer than this and not finished is not sent again from its beginning: it may be an image of
+/// megabytes. Its reader is made to ignore the rest.
+const RESENT_BYTES_MAX: u64 = 4096;
+
 pub(super) struct Output {
     pub(super) ring: Ring,
     pub(super) model: ScreenModel,
-    filter: QueryFilter,
+    pub(super) shell: ShellLog,
+    scanner: Scanner,
     /// Offset at the last change of size: older bytes were written for another screen.
     resized_at: u64,
     pub(super) last_write: Instant,
@@ -25,7 +32,14 @@ pub(super) struct Snapshot {
     pub(super) size: Size,
     pub(super) alternate: bool,
     pub(super) more_scrollback: bool,
-    pub(super) bytes: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// How much scrollback a snapshot has at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Depth {
+    pub(super) lines: usize,
+    pub(super) bytes: usize,
 }
 
 impl Output {
@@ -33,32 +47,44 @@ impl Output {
         Self {
             ring: Ring::new(ring_bytes),
             model: ScreenModel::new(size, scrollback_lines),
-            filter: QueryFilter::new(),
+            shell: ShellLog::new(),
+            scanner: Scanner::new(),
             resized_at: 0,
             last_write: Instant::now(),
         }
     }
 
-    /// Takes what the program wrote; returns what the host answers to the queries in it.
+    /// Takes what the program wrote; returns what the host answers to the questions in it.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.last_write = Instant::now();
-        self.scan(|filter, emit| filter.push(bytes, emit))
+        self.scan(|scanner, emit| scanner.push(bytes, emit))
     }
 
     /// No more will be written: nothing is held back any longer.
     pub(super) fn finish(&mut self) {
-        self.scan(|filter, emit| filter.finish(emit));
+        self.scan(|scanner, emit| scanner.finish(emit));
     }
 
-    fn scan(&mut self, run: impl FnOnce(&mut QueryFilter, &mut dyn FnMut(Piece<'_>))) -> Vec<u8> {
-        let Self { ring, model, filter, .. } = self;
+    fn scan(&mut self, run: impl FnOnce(&mut Scanner, &mut dyn FnMut(Piece<'_>))) -> Vec<u8> {
+        let Self { ring, model, shell, scanner, .. } = self;
         let mut answers = Vec::new();
-        run(filter, &mut |piece| match piece {
-            Piece::Output(bytes) => {
+        run(scanner, &mut |piece| match piece {
+            Piece::Shown(bytes) => {
                 ring.push(bytes);
                 model.process(bytes);
             }
-            Piece::Query(query) => answers.extend(query.answer(model.cursor())),
+            Piece::Unshown(bytes) => ring.push(bytes),
+            Piece::Osc(content, bytes) => {
+                shell.hear(content, ring.end() - bytes, bytes);
+                model.process(b"\x1b]");
+                model.process(content);
+                model.process(b"\x07");
+            }
+            Piece::Repeat(bytes, times) => {
+                ring.push(bytes);
+                model.process(format!("\x1b[{times}b").as_bytes());
+            }
+            Piece::Query(query) => answers.extend(answers::answer(&query, model)),
         });
         answers
     }
@@ -79,13 +105,22 @@ impl Output {
     }
 
     /// The screen as it is, and where the ring continues it.
-    pub(super) fn snapshot(&mut self) -> Snapshot {
+    pub(super) fn snapshot(&mut self, depth: Depth) -> Snapshot {
+        let rebuilt = self.model.rebuild(depth.lines, depth.bytes);
+        let mut bytes = rebuilt.bytes;
+        let mut offset = self.cut();
+        if self.ring.end() - offset > RESENT_BYTES_MAX
+            && let Some(introducer) = self.scanner.string_introducer()
+        {
+            bytes.extend_from_slice(introducer);
+            offset = self.ring.end();
+        }
         Snapshot {
-            offset: self.cut(),
+            offset,
             size: self.model.size(),
             alternate: self.model.alternate_screen(),
-            more_scrollback: self.model.has_scrollback(),
-            bytes: self.model.rebuild(),
+            more_scrollback: rebuilt.more_scrollback,
+            bytes,
         }
     }
 
@@ -93,22 +128,23 @@ impl Output {
     /// screen yet, so a snapshot stands for this offset and its reader gets them again, whole.
     fn cut(&mut self) -> u64 {
         let end = self.ring.end();
-        let unfinished = match self.filter.unfinished_bytes() {
-            0 => unfinished_char(&self.ring.read(end.saturating_sub(3).max(self.ring.start()), 3)),
+        let unfinished = match self.scanner.unfinished_bytes() {
+            0 => unfinished_char(&self.ring.read(end.saturating_sub(3).max(self.ring.start()), 3)) as u64,
             bytes => bytes,
         };
         end.saturating_sub(unfinished).max(self.ring.start())
     }
-}
 
-/// Length of the UTF-8 character that `bytes` end in the middle of; 0 when they do not.
-fn unfinished_char(bytes: &[u8]) -> u64 {
-    (1..=bytes.len())
-        .find(|len| {
-            let tail = &bytes[bytes.len() - len..];
-            std::str::from_utf8(tail).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
-        })
-        .map_or(0, |len| len as u64)
+    /// Memory that all of it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.ring.bytes() + self.model.bytes()
+    }
+
+    /// Forgets old output and old lines until both together take about this much, now and later.
+    pub(super) fn keep_bytes(&mut self, bytes: usize) {
+        self.ring.set_capacity(bytes / 2);
+        self.model.keep_scrollback(bytes / 2);
+    }
 }
 
 #[cfg(test)]
@@ -116,34 +152,51 @@ mod tests {
     use super::*;
 
     const SIZE: Size = Size { cols: 40, rows: 6 };
+    const ALL: Depth = Depth { lines: usize::MAX, bytes: usize::MAX };
 
     #[test]
     fn snapshot_and_rest_equal_the_whole_wherever_it_is_cut() {
         let stream =
-            "one \x1b[1;32mgreen\x1b[0m ä漢€\r\n\x1b]2;title\x1b\\two\x1b[2;9Hx\x1b[?1049hALT\x1b[?1049l".as_bytes();
-        let mut whole = ScreenModel::new(SIZE, 10);
-        whole.process(stream);
+            "one \x1b[1;32mgreen\x1b[0m ä漢€\r\n\x1b]2;title\x1b\\two\x1b[2;9Hx\x1b[?1049hALT\x1b[?1049l\x1bP+p\x1b[m"
+                .as_bytes();
+        let mut whole = Output::new(SIZE, 1024, 10);
+        whole.write(stream);
         for cut in 0..=stream.len() {
             let mut output = Output::new(SIZE, 1024, 10);
             output.write(&stream[..cut]);
-            let snapshot = output.snapshot();
+            let snapshot = output.snapshot(ALL);
             output.write(&stream[cut..]);
-            let mut copy = ScreenModel::new(SIZE, 10);
-            copy.process(snapshot.bytes.as_bytes());
+            let mut copy = Output::new(SIZE, 1024, 10);
+            copy.write(&snapshot.bytes);
             let mut from = snapshot.offset;
             while from < output.ring.end() {
                 let piece = output.ring.slice(from, 7).unwrap();
                 from += piece.len() as u64;
-                copy.process(&piece);
+                copy.write(&piece);
             }
-            assert_eq!(copy.rebuild(), whole.rebuild(), "cut at {cut}");
+            assert_eq!(copy.snapshot(ALL).bytes, whole.snapshot(ALL).bytes, "cut at {cut}");
         }
     }
 
     #[test]
-    fn queries_are_answered_where_they_stand() {
+    fn questions_are_answered_where_they_stand() {
         let mut output = Output::new(SIZE, 1024, 10);
         assert_eq!(output.write(b"abc\x1b[6nde\r\n\x1b[6n"), b"\x1b[1;4R\x1b[2;1R");
         assert_eq!(output.ring.end(), 7);
+    }
+
+    #[test]
+    fn the_rest_of_a_long_string_is_ignored_by_who_comes_in_its_middle() {
+        let mut output = Output::new(SIZE, 1 << 20, 10);
+        output.write(b"text\x1bPq");
+        output.write(&[b'#'; 100_000]);
+        let snapshot = output.snapshot(ALL);
+        output.write(b"###\x1b\\ more");
+        let mut copy = Output::new(SIZE, 1 << 20, 10);
+        copy.write(&snapshot.bytes);
+        let rest = output.ring.read(snapshot.offset, usize::MAX);
+        assert_eq!(rest, b"###\x1b\\ more");
+        copy.write(&rest);
+        assert_eq!(copy.model.lines(), output.model.lines());
     }
 }

@@ -6,19 +6,24 @@ use std::{
     time::{Duration, Instant},
 };
 
+use midplane_model::{PeerId, limits::TERMINAL_ATTACHMENTS_MAX};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use super::{
     attachment::{AttachmentStart, AttachmentState},
+    budget::Budget,
     channel, ending,
     error::TerminalError,
+    lineage::Lineage,
     options::{
-        AttachOptions, Attachment, OpenOptions, OutputPiece, ScreenText, TerminalEvent, TerminalInfo, TerminalsConfig,
-        WaitFor, WaitOutcome,
+        AttachOptions, Attachment, OpenOptions, OutputPiece, ScreenText, SizePolicy, Status, TerminalEvent,
+        TerminalInfo, TerminalsConfig, WaitFor, WaitOutcome,
     },
+    shell::Command,
     size::Size,
     spawn::{Launch, checked_name},
+    state::State,
     terminal::{Identity, Terminal},
     waiting,
     waiting::when,
@@ -39,6 +44,7 @@ pub struct Terminals(Arc<Inner>);
 struct Inner {
     config: TerminalsConfig,
     slots: Arc<Semaphore>,
+    budget: Arc<Budget>,
     table: Mutex<Table>,
     /// Everything that must not be left half done: openings and closings.
     tasks: TaskTracker,
@@ -59,7 +65,8 @@ impl Terminals {
     #[must_use]
     pub fn new(config: TerminalsConfig) -> Self {
         let slots = Arc::new(Semaphore::new(config.limits.terminals));
-        Self(Arc::new(Inner { config, slots, table: Mutex::default(), tasks: TaskTracker::new() }))
+        let budget = Arc::new(Budget::new(config.limits.memory_bytes));
+        Self(Arc::new(Inner { config, slots, budget, table: Mutex::default(), tasks: TaskTracker::new() }))
     }
 
     /// Starts a program on a new terminal. Dropping the future does not stop it: the terminal may be open and listed.
@@ -86,8 +93,10 @@ impl Terminals {
         let id: Arc<str> = format!("t-{:08x}", getrandom::u32().map_err(|_| TerminalError::Identify)?).into();
         let epoch = format!("{:016x}", getrandom::u64().map_err(|_| TerminalError::Identify)?).into();
         let (waker, alarm) = wake::pair().map_err(fail)?;
-        let identity = Identity { id: Arc::clone(&id), epoch, name: launch.name.clone(), size: launch.size };
-        let terminal = Terminal::new(config, identity, launch.spawn()?, waker);
+        let (name, opened_by) = (launch.name.clone(), options.opened_by.clone());
+        let identity = Identity { id: Arc::clone(&id), epoch, name, size: launch.size, opened_by };
+        let terminal = Terminal::new(config, identity, launch.spawn()?, waker, &self.0.budget);
+        self.0.budget.join(Arc::downgrade(&terminal));
         let info = terminal.info();
         if let Err(error) = self.register(&terminal, slot) {
             terminal.abort();
@@ -192,14 +201,32 @@ impl Terminals {
         Ok(())
     }
 
-    /// The visible screen as text.
-    pub fn screen(&self, id: &str) -> Result<ScreenText, TerminalError> {
+    /// The visible screen as text, after at most `lines_above` lines of what is above it.
+    pub fn screen(&self, id: &str, lines_above: usize) -> Result<ScreenText, TerminalError> {
         let terminal = self.find(id)?;
         let state = terminal.lock();
         let (model, offset) = (&state.output.model, state.output.ring.end());
         let (cursor_row, cursor_col) = model.cursor();
-        let title = model.title().to_owned();
-        Ok(ScreenText { lines: model.lines(), cursor_row, cursor_col, size: model.size(), title, offset })
+        let (title, above) = (model.title().to_owned(), model.lines_above(lines_above));
+        Ok(ScreenText { lines: model.lines(), above, cursor_row, cursor_col, size: model.size(), title, offset })
+    }
+
+    /// The newest commands that its shell has marked, oldest first; the last may still run.
+    pub fn commands(&self, id: &str, limit: usize) -> Result<Vec<Command>, TerminalError> {
+        Ok(self.find(id)?.lock().output.shell.commands(limit))
+    }
+
+    /// What it is doing.
+    pub fn status(&self, id: &str) -> Result<Status, TerminalError> {
+        Ok(self.find(id)?.status())
+    }
+
+    /// Who decides its size from now on.
+    ///
+    /// # Errors
+    /// `Resize` when the machine refuses the size that it has with that.
+    pub fn set_size_policy(&self, id: &str, policy: SizePolicy) -> Result<(), TerminalError> {
+        self.find(id)?.rearrange(|state| state.size_policy = policy)
     }
 
     /// Raw output from an offset on, at most `limit_bytes` and 4 MiB; empty at the end.
@@ -232,21 +259,88 @@ impl Terminals {
 
     /// Attaches a client. What it has seen before counts if `resume` is of this epoch, the size is the same and the ring
     /// reaches back; else it begins with a snapshot. No byte between that and the first output is lost or doubled.
+    ///
+    /// # Errors
+    /// `TooManyAttachments`, `Identify`; `Resize` when the machine refuses its size.
     pub fn attach(&self, id: &str, options: &AttachOptions) -> Result<Attachment, TerminalError> {
         let terminal = self.find(id)?;
         let resume = options.resume.as_ref().filter(|resume| *resume.epoch == *terminal.epoch);
-        let start = AttachmentStart {
-            role: options.role,
-            lossless: options.lossless,
-            max_unacked_bytes: options.max_unacked_bytes,
-        };
-        let (attachment, offset, delta) = terminal.update(|state| {
-            let attachment = AttachmentState::new(&start, resume.map(|resume| resume.offset), &mut state.output);
-            let (offset, delta) = (attachment.position(), !attachment.has_snapshot());
-            (state.attach(attachment), offset, delta)
-        });
+        let name = format!("l-{:016x}", getrandom::u64().map_err(|_| TerminalError::Identify)?).into();
+        let attached = terminal.rearrange(|state| {
+            if state.attachment_count() >= TERMINAL_ATTACHMENTS_MAX {
+                return Err(TerminalError::TooManyAttachments { id: id.to_owned(), max: TERMINAL_ATTACHMENTS_MAX });
+            }
+            let former = options.lineage.as_deref().and_then(|name| state.take_lineage(name));
+            let lineage = former.unwrap_or_else(|| Lineage::new(name));
+            let (name, input_offset) = (Arc::clone(&lineage.name), lineage.accepted);
+            let start = AttachmentStart {
+                role: options.role,
+                lossless: options.lossless,
+                max_unacked_bytes: options.max_unacked_bytes,
+                scrollback_lines: options.scrollback_lines,
+                size: options.size,
+                lineage,
+            };
+            let size = state.output.model.size();
+            let number = state.attach(AttachmentState::new(start, size));
+            // Its size counts before the snapshot is taken.
+            let fitted = terminal.fit(state);
+            let (offset, delta) = state.begin(number, resume.map(|resume| resume.offset));
+            Ok((number, offset, delta, name, input_offset, fitted))
+        })?;
+        let (number, offset, delta, lineage, input_offset, fitted) = attached?;
+        let channel = channel::open(Arc::clone(&terminal), number);
+        // Dropping the channel detaches it.
+        if let Some(size) = fitted? {
+            terminal.emit(TerminalEvent::Resized { id: Arc::clone(&terminal.id), size });
+        }
         let epoch = Arc::clone(&terminal.epoch);
-        Ok(Attachment { channel: channel::open(terminal, attachment), epoch, offset, delta })
+        Ok(Attachment { channel, epoch, offset, delta, number, lineage, input_offset })
+    }
+
+    /// Tells where the channel of an attachment was opened, for [`Terminals::claim`] and [`Terminals::release`].
+    pub fn place(&self, id: &str, attachment: u64, peer: PeerId, channel: u32) {
+        if let Ok(terminal) = self.find(id)
+            && let Some((attachment, _)) = terminal.lock().attachment(attachment)
+        {
+            attachment.place = Some((peer, channel));
+        }
+    }
+
+    /// Makes an attachment the driver. Whoever drove before gets the role back when this one gives it up or leaves.
+    ///
+    /// # Errors
+    /// `NotAttached`; `Resize` when the machine refuses its size.
+    pub fn claim(&self, id: &str, peer: PeerId, channel: u32) -> Result<(), TerminalError> {
+        self.hand_over(id, peer, channel, State::claim)
+    }
+
+    /// Gives the role of the driver up, to whoever asked for it before.
+    ///
+    /// # Errors
+    /// As [`Terminals::claim`].
+    pub fn release(&self, id: &str, peer: PeerId, channel: u32) -> Result<(), TerminalError> {
+        self.hand_over(id, peer, channel, State::release)
+    }
+
+    fn hand_over(
+        &self,
+        id: &str,
+        peer: PeerId,
+        channel: u32,
+        change: impl FnOnce(&mut State, u64),
+    ) -> Result<(), TerminalError> {
+        self.find(id)?.rearrange(|state| {
+            let attachment =
+                state.at((peer, channel)).ok_or_else(|| TerminalError::NotAttached { id: id.to_owned(), channel })?;
+            change(state, attachment);
+            Ok(())
+        })?
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.0.budget.used()
     }
 
     fn find(&self, id: &str) -> Result<Arc<Terminal>, TerminalError> {

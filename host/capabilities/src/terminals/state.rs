@@ -8,13 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use midplane_model::PeerId;
+
 use super::{
     attachment::{AttachmentState, Ending, Next},
     frames::EndReason,
     input::InputQueue,
-    options::{Role, TerminalState},
+    lineage::{Lineage, Lineages},
+    options::{Role, SizePolicy, TerminalEvent, TerminalState},
     output::Output,
-    queries::HELD_BYTES_MAX,
+    scan::HELD_BYTES_MAX,
+    size::Size,
 };
 use crate::child::Exit;
 
@@ -29,6 +33,12 @@ pub(super) struct State {
     pub(super) input: InputQueue,
     attachments: BTreeMap<u64, AttachmentState>,
     last_attachment: u64,
+    /// How often somebody has asked to drive.
+    asked: u64,
+    lineages: Lineages,
+    pub(super) size_policy: SizePolicy,
+    /// When somebody was attached last, or typed.
+    pub(super) last_use: Instant,
     /// The host's end of the pseudo-terminal; none once the output is complete.
     pub(super) pty: Option<Arc<OwnedFd>>,
     /// The program has exited; its last output may still be on the way.
@@ -41,6 +51,8 @@ pub(super) struct State {
     pub(super) closed: bool,
     held_since: Option<Instant>,
     announced_title: String,
+    announced_cwd: Option<String>,
+    announced_commands: u64,
 }
 
 /// What the thread that moves bytes should do next.
@@ -60,6 +72,10 @@ impl State {
             input: InputQueue::default(),
             attachments: BTreeMap::new(),
             last_attachment: 0,
+            asked: 0,
+            lineages: Lineages::default(),
+            size_policy: SizePolicy::Driver,
+            last_use: Instant::now(),
             pty: Some(pty),
             exit: None,
             ending: None,
@@ -68,6 +84,8 @@ impl State {
             closed: false,
             held_since: None,
             announced_title: String::new(),
+            announced_cwd: None,
+            announced_commands: 0,
         }
     }
 
@@ -92,16 +110,90 @@ impl State {
 
     /// Adds an attachment. A driver takes the role from the one before.
     pub(super) fn attach(&mut self, attachment: AttachmentState) -> u64 {
-        if attachment.role == Role::Drive {
-            self.attachments.values_mut().for_each(|other| other.role = Role::View);
-        }
+        let drives = attachment.role == Role::Drive;
         self.last_attachment += 1;
-        self.attachments.insert(self.last_attachment, attachment);
-        self.last_attachment
+        let id = self.last_attachment;
+        self.attachments.insert(id, attachment);
+        if drives {
+            self.claim(id);
+        }
+        id
     }
 
     pub(super) fn detach(&mut self, attachment: u64) {
-        self.attachments.remove(&attachment);
+        if let Some(left) = self.attachments.remove(&attachment) {
+            self.lineages.keep(left.input);
+            self.last_use = Instant::now();
+            self.elect();
+        }
+    }
+
+    /// The lineage that was left, or is continued elsewhere: then that attachment is sent away.
+    pub(super) fn take_lineage(&mut self, name: &str) -> Option<Lineage> {
+        if let Some(former) = self.attachments.values_mut().find(|attachment| &*attachment.input.name == name) {
+            let continued = Lineage { accepted: former.input.accepted, ..Lineage::new(Arc::clone(&former.input.name)) };
+            former.supersede();
+            former.asked_to_drive = None;
+            former.input.name = Arc::from("");
+            return Some(continued);
+        }
+        self.lineages.take(name)
+    }
+
+    /// Makes an attachment the driver. Whoever drives now gets the role back when it is given up.
+    pub(super) fn claim(&mut self, id: u64) {
+        self.asked += 1;
+        if let Some(attachment) = self.attachments.get_mut(&id) {
+            attachment.asked_to_drive = Some(self.asked);
+        }
+        self.elect();
+    }
+
+    /// Gives the role up, to whoever asked before.
+    pub(super) fn release(&mut self, id: u64) {
+        if let Some(attachment) = self.attachments.get_mut(&id) {
+            attachment.asked_to_drive = None;
+        }
+        self.elect();
+    }
+
+    /// Whoever asked last drives.
+    fn elect(&mut self) {
+        let driver = self.attachments.values().filter_map(|attachment| attachment.asked_to_drive).max();
+        for attachment in self.attachments.values_mut() {
+            let drives = driver.is_some() && attachment.asked_to_drive == driver;
+            attachment.role = if drives { Role::Drive } else { Role::View };
+        }
+    }
+
+    /// The attachment at a channel of a connection.
+    pub(super) fn at(&self, place: (PeerId, u32)) -> Option<u64> {
+        self.attachments.iter().find(|(_, attachment)| attachment.place == Some(place)).map(|(&id, _)| id)
+    }
+
+    pub(super) fn attachment_count(&self) -> usize {
+        self.attachments.len()
+    }
+
+    /// The size that the policy asks for now; `None` for the present one.
+    pub(super) fn fitting(&self) -> Option<Size> {
+        let mut windows = self.attachments.values();
+        let size = match self.size_policy {
+            SizePolicy::Driver => windows.find(|attachment| attachment.role == Role::Drive)?.window_size?,
+            SizePolicy::Smallest => windows
+                .filter(|attachment| attachment.visible)
+                .filter_map(|attachment| attachment.window_size)
+                .reduce(|a, b| Size { cols: a.cols.min(b.cols), rows: a.rows.min(b.rows) })?,
+            SizePolicy::Fixed => return None,
+        };
+        (size != self.output.model.size()).then_some(size)
+    }
+
+    /// Sends an attachment on its way; says where it begins, and whether without a snapshot.
+    pub(super) fn begin(&mut self, id: u64, resume: Option<u64>) -> (u64, bool) {
+        let Some(attachment) = self.attachments.get_mut(&id) else { return (0, false) };
+        attachment.begin(resume, &mut self.output);
+        (attachment.position(), !attachment.has_snapshot())
     }
 
     /// The attachment with the parts of the terminal it works on; `None` once it is detached.
@@ -123,13 +215,29 @@ impl State {
         self.input.is_empty() && self.attachments.values_mut().filter_map(AttachmentState::input_has_room).count() > 0
     }
 
-    /// The title, if the program has set another one since the last call.
-    pub(super) fn take_new_title(&mut self) -> Option<String> {
+    /// What has become news with the last output.
+    pub(super) fn take_news(&mut self, id: &Arc<str>) -> Vec<TerminalEvent> {
+        let mut news = Vec::new();
+        let id = || Arc::clone(id);
         let title = self.output.model.title();
-        (title != self.announced_title).then(|| {
+        if title != self.announced_title {
             title.clone_into(&mut self.announced_title);
-            self.announced_title.clone()
-        })
+            news.push(TerminalEvent::TitleChanged { id: id(), title: title.to_owned() });
+        }
+        let shell = &self.output.shell;
+        if let Some(cwd) = shell.cwd().filter(|cwd| self.announced_cwd.as_deref() != Some(cwd)) {
+            self.announced_cwd = Some(cwd.to_owned());
+            news.push(TerminalEvent::CwdChanged { id: id(), cwd: cwd.to_owned() });
+        }
+        if shell.ended() > self.announced_commands {
+            let done = usize::try_from(shell.ended() - self.announced_commands).unwrap_or(usize::MAX);
+            self.announced_commands = shell.ended();
+            let commands = shell.commands(done + 1).into_iter().filter(|command| command.to.is_some());
+            let newest: Vec<_> = commands.collect();
+            let skip = newest.len().saturating_sub(done);
+            news.extend(newest.into_iter().skip(skip).map(|command| TerminalEvent::CommandDone { id: id(), command }));
+        }
+        news
     }
 
     /// The program is held back for a lossless reader.

@@ -3,9 +3,12 @@
 use std::{
     io,
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::{self, JoinHandle},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use midplane_model::limits::TERMINAL_INPUT_BYTES_MAX;
@@ -14,8 +17,9 @@ use tokio::sync::watch;
 
 use super::{
     attachment::Next,
+    budget::Budget,
     error::TerminalError,
-    options::{TerminalEvent, TerminalInfo, TerminalsConfig},
+    options::{Status, TerminalEvent, TerminalInfo, TerminalsConfig},
     output::Output,
     pump,
     size::Size,
@@ -35,6 +39,10 @@ pub(super) struct Terminal {
     changed: watch::Sender<()>,
     waker: Waker,
     observer: Arc<dyn Fn(TerminalEvent) + Send + Sync>,
+    budget: Arc<Budget>,
+    /// What the budget knows of this terminal.
+    counted_bytes: AtomicUsize,
+    opened_by: Option<String>,
     /// Until they are joined, by whoever closes the terminal.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -45,12 +53,25 @@ pub(super) struct Identity {
     pub(super) epoch: Arc<str>,
     pub(super) name: String,
     pub(super) size: Size,
+    pub(super) opened_by: Option<String>,
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.budget.change(self.counted_bytes.load(Ordering::Relaxed), 0);
+    }
 }
 
 impl Terminal {
     /// Wraps a program that runs; [`Terminal::start`], with the alarm, makes it live.
-    pub(super) fn new(config: &TerminalsConfig, identity: Identity, spawned: Spawned, waker: Waker) -> Arc<Self> {
-        let Identity { id, epoch, name, size } = identity;
+    pub(super) fn new(
+        config: &TerminalsConfig,
+        identity: Identity,
+        spawned: Spawned,
+        waker: Waker,
+        budget: &Arc<Budget>,
+    ) -> Arc<Self> {
+        let Identity { id, epoch, name, size, opened_by } = identity;
         let output = Output::new(size, config.limits.ring_bytes, config.limits.scrollback_lines);
         Arc::new(Self {
             id,
@@ -61,6 +82,9 @@ impl Terminal {
             changed: watch::Sender::new(()),
             waker,
             observer: Arc::clone(&config.observer),
+            budget: Arc::clone(budget),
+            counted_bytes: AtomicUsize::new(0),
+            opened_by,
             threads: Mutex::default(),
         })
     }
@@ -144,16 +168,34 @@ impl Terminal {
 
     /// The program has written.
     pub(super) fn output_arrived(&self, bytes: &[u8]) {
-        let title = {
+        let (news, overdrawn) = {
             let mut state = self.lock();
             let answers = state.output.write(bytes);
             // A program that asks without reading the answers loses them, as it would with a slow person.
             state.input.push_all(&answers);
-            state.take_new_title()
+            (state.take_news(&self.id), self.count(&state))
         };
+        if overdrawn {
+            self.budget.make_room();
+        }
         self.changed.send_replace(());
-        if let Some(title) = title {
-            self.emit(TerminalEvent::TitleChanged { id: Arc::clone(&self.id), title });
+        for event in news {
+            self.emit(event);
+        }
+    }
+
+    /// Tells the budget what this terminal takes now; says whether all take too much.
+    fn count(&self, state: &State) -> bool {
+        let now = state.output.bytes();
+        self.budget.change(self.counted_bytes.swap(now, Ordering::Relaxed), now)
+    }
+
+    /// Forgets old output and lines where they take more than this.
+    pub(super) fn keep_bytes(&self, bytes: usize) {
+        let mut state = self.lock();
+        if state.output.bytes() > bytes {
+            state.output.keep_bytes(bytes);
+            self.count(&state);
         }
     }
 
@@ -170,6 +212,58 @@ impl Terminal {
         self.changed.send_replace(());
         self.waker.wake();
         result
+    }
+
+    /// Changes who is attached and how, and the size with it.
+    ///
+    /// # Errors
+    /// `Resize` when the machine refuses.
+    pub(super) fn rearrange<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, TerminalError> {
+        let (result, fitted) = {
+            let mut state = self.lock();
+            let result = change(&mut state);
+            (result, self.fit(&mut state))
+        };
+        self.changed.send_replace(());
+        self.waker.wake();
+        if let Some(size) = fitted? {
+            self.emit(TerminalEvent::Resized { id: Arc::clone(&self.id), size });
+        }
+        Ok(result)
+    }
+
+    /// Gives the terminal the size that its policy asks for; says which, if it is another.
+    pub(super) fn fit(&self, state: &mut State) -> Result<Option<Size>, TerminalError> {
+        match state.fitting() {
+            // A program that has exited has its last size.
+            Some(size) if state.pty.is_some() => self.set_size(state, size).map(|()| Some(size)),
+            _ => Ok(None),
+        }
+    }
+
+    fn set_size(&self, state: &mut State, size: Size) -> Result<(), TerminalError> {
+        let pty = state.pty.as_ref().ok_or_else(|| self.exited())?;
+        let cells = Winsize { ws_col: size.cols, ws_row: size.rows, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(pty, cells)
+            .map_err(|error| TerminalError::Resize { id: self.id.to_string(), source: error.into() })?;
+        state.output.resize(size);
+        Ok(())
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let state = self.lock();
+        let last = state.last_use.max(state.output.last_write);
+        // A job in the foreground is a use, however quiet it is.
+        let working = state.pty.as_ref().is_some_and(|pty| self.process.has_foreground_job(pty));
+        let idle = if state.attachment_count() > 0 || working { Duration::ZERO } else { last.elapsed() };
+        Status {
+            cwd: state.output.shell.cwd().map(str::to_owned),
+            opened_by: self.opened_by.clone(),
+            attachments: state.attachment_count(),
+            size_policy: state.size_policy,
+            commands_ended: state.output.shell.ended(),
+            idle_ms: u64::try_from(idle.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// The next frame for an attachment. A pump that was held back for it may go on.
@@ -214,6 +308,7 @@ impl Terminal {
         if !state.input.push_all(bytes) {
             return Err(TerminalError::InputFull { id: self.id.to_string() });
         }
+        state.last_use = Instant::now();
         drop(state);
         self.waker.wake();
         Ok(())
@@ -223,14 +318,10 @@ impl Terminal {
     pub(super) fn resize(&self, size: Size) -> Result<(), TerminalError> {
         {
             let mut state = self.lock();
-            let pty = state.pty.as_ref().ok_or_else(|| self.exited())?;
-            if state.output.model.size() == size {
+            if state.pty.is_some() && state.output.model.size() == size {
                 return Ok(());
             }
-            let cells = Winsize { ws_col: size.cols, ws_row: size.rows, ws_xpixel: 0, ws_ypixel: 0 };
-            rustix::termios::tcsetwinsize(pty, cells)
-                .map_err(|error| TerminalError::Resize { id: self.id.to_string(), source: error.into() })?;
-            state.output.resize(size);
+            self.set_size(&mut state, size)?;
         }
         self.changed.send_replace(());
         self.emit(TerminalEvent::Resized { id: Arc::clone(&self.id), size });

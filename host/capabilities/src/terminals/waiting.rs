@@ -27,13 +27,14 @@ pub(super) async fn when<T>(terminal: &Terminal, mut check: impl FnMut(&mut Stat
 }
 
 /// # Errors
-/// `WaitTimedOut`; `Exited` when the program ended without the text.
+/// `WaitTimedOut`; `Exited` when the program ended without the text or the command.
 pub(super) async fn wait(terminal: &Terminal, until: WaitFor, limit: Duration) -> Result<WaitOutcome, TerminalError> {
     let deadline = Instant::now() + limit;
     let met = async {
         match until {
             WaitFor::Exit => Ok(when(terminal, |state| state.ending.map(|_| outcome(state))).await),
             WaitFor::Text(text) => wait_for_text(terminal, &text).await,
+            WaitFor::CommandDone(number) => wait_for_command(terminal, number).await,
             WaitFor::IdleMs(quiet_ms) => Ok(wait_for_quiet(terminal, Duration::from_millis(quiet_ms)).await),
         }
     };
@@ -44,6 +45,17 @@ async fn wait_for_text(terminal: &Terminal, text: &str) -> Result<WaitOutcome, T
     let mut search = TextSearch { text, scanned: terminal.lock().output.ring.end() };
     when(terminal, |state| {
         if search.finds(&mut state.output) {
+            return Some(Ok(outcome(state)));
+        }
+        state.ending.map(|_| Err(terminal.exited()))
+    })
+    .await
+}
+
+async fn wait_for_command(terminal: &Terminal, number: Option<u64>) -> Result<WaitOutcome, TerminalError> {
+    let number = number.unwrap_or_else(|| terminal.lock().output.shell.ended() + 1);
+    when(terminal, |state| {
+        if state.output.shell.ended() >= number {
             return Some(Ok(outcome(state)));
         }
         state.ending.map(|_| Err(terminal.exited()))
@@ -86,7 +98,9 @@ struct TextSearch<'a> {
 
 impl TextSearch<'_> {
     fn finds(&mut self, output: &mut Output) -> bool {
-        self.in_raw(output) || output.model.lines().iter().any(|line| line.contains(self.text))
+        // A line ends with blanks up to the edge of the screen: `$ ` is there when a prompt waits.
+        let width = usize::from(output.model.size().cols);
+        self.in_raw(output) || output.model.lines().iter().any(|line| format!("{line:<width$}").contains(self.text))
     }
 
     fn in_raw(&mut self, output: &mut Output) -> bool {

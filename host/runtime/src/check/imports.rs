@@ -70,6 +70,8 @@ const USES: &[Use] = &[
     any("midplane:host/files", "files", true),
     any("midplane:host/watch", "files", true),
     any("midplane:host/terminals", "terminals", true),
+    any("midplane:host/attachments", "terminals", true),
+    any("midplane:host/shells", "terminals", true),
     any("midplane:host/processes", "processes", true),
     one("midplane:host/services", "call", "methods", true),
     one("midplane:host/events", "publish", "publish", false),

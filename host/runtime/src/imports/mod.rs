@@ -4,6 +4,7 @@
 //! `files` in [`files`] and [`search`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`], `processes` in
 //! [`processes`].
 
+mod attachments;
 mod events;
 mod files;
 mod plain;
@@ -11,6 +12,7 @@ mod processes;
 mod progress;
 mod search;
 mod services;
+mod shells;
 mod storage;
 mod terminals;
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use midplane_capabilities::terminals::{
-    AttachOptions, Exit, OpenOptions, Resume, Role, TerminalError, TerminalEvent, TerminalInfo, TerminalState,
-    Terminals, WaitFor,
+    Exit, OpenOptions, TerminalError, TerminalEvent, TerminalInfo, TerminalState, Terminals, WaitFor,
 };
 use midplane_model::{ErrorCode, Fault, event::rfc3339};
 use serde_json::{Value, json};
@@ -30,37 +29,12 @@ fn fault(error: TerminalError) -> Fault {
 }
 
 impl Guest {
-    fn terminals(&self) -> Result<Terminals, Fault> {
+    pub(super) fn terminals(&self) -> Result<Terminals, Fault> {
         if self.package.manifest.grants.terminals {
             Ok(self.host.parts.terminals.clone())
         } else {
             Err(denied("terminals", "using terminals"))
         }
-    }
-
-    fn attach_terminal(&self, id: &str, options: terminals::AttachOptions) -> Result<terminals::Attached, Fault> {
-        let no_connection = || {
-            let message = "attaching needs a WebSocket: the channel is opened on the connection that asks";
-            Fault::new(ErrorCode::NotSupported, message)
-        };
-        let peer = self.caller().and_then(|context| context.peer).ok_or_else(no_connection)?;
-        let options = AttachOptions {
-            role: match options.role {
-                terminals::Role::Drive => Role::Drive,
-                terminals::Role::View => Role::View,
-            },
-            resume: options.resume.map(|position| Resume { epoch: position.epoch, offset: position.offset }),
-            lossless: options.lossless,
-            max_unacked_bytes: options.max_unacked_bytes.map(|bytes| bytes as usize),
-        };
-        let attachment = self.terminals()?.attach(id, &options).map_err(fault)?;
-        let channel = peer.open_channel(attachment.channel)?;
-        Ok(terminals::Attached {
-            channel,
-            epoch: attachment.epoch.to_string(),
-            offset: attachment.offset,
-            delta: attachment.delta,
-        })
     }
 }
 
@@ -69,15 +43,10 @@ impl Guest {
     fn wait_for_terminal(
         &self,
         id: String,
-        until: terminals::Condition,
+        until: WaitFor,
         timeout_ms: u64,
     ) -> impl Future<Output = Result<terminals::Info, Fault>> + Send + use<> {
         let (terminals, context) = (self.terminals(), self.outgoing());
-        let until = match until {
-            terminals::Condition::Exit => WaitFor::Exit,
-            terminals::Condition::Text(text) => WaitFor::Text(text),
-            terminals::Condition::Idle(ms) => WaitFor::IdleMs(ms.into()),
-        };
         // A guest is never left waiting beyond the deadline of its call.
         let timeout = Duration::from_millis(timeout_ms).min(context.deadline.remaining());
         async move {
@@ -87,6 +56,14 @@ impl Guest {
             context.cancel.run_until_cancelled(waiting).await.ok_or_else(given_up)?.map_err(fault)?;
             terminals.get(&id).map(|found| info(&found)).map_err(fault)
         }
+    }
+}
+
+fn wait_for(condition: terminals::Condition) -> WaitFor {
+    match condition {
+        terminals::Condition::Exit => WaitFor::Exit,
+        terminals::Condition::Text(text) => WaitFor::Text(text),
+        terminals::Condition::Idle(ms) => WaitFor::IdleMs(ms.into()),
     }
 }
 
@@ -126,6 +103,8 @@ pub fn news(event: &TerminalEvent) -> Value {
         TerminalEvent::Exited { id, exit } => {
             json!({ "kind": "exited", "id": id, "code": exit.code, "signal": exit.signal })
         }
+        TerminalEvent::CwdChanged { id, cwd } => json!({ "kind": "cwd_changed", "id": id, "cwd": cwd }),
+        TerminalEvent::CommandDone { id, command } => json!({ "kind": "command_done", "id": id, "command": command }),
         TerminalEvent::Closed { id } => json!({ "kind": "closed", "id": id }),
     }
 }
@@ -142,6 +121,7 @@ impl terminals::Host for Guest {
             rows: options.rows,
             name: options.name,
             agent: options.agent,
+            opened_by: self.caller().map(|context| context.principal.name.to_string()),
         };
         let open = async { terminals?.open(options).await.map_err(fault) };
         answer(open.await.map(|opened| info(&opened)))
@@ -177,11 +157,11 @@ impl terminals::Host for Guest {
     }
 
     async fn attach(&mut self, id: String, options: terminals::AttachOptions) -> Answer<terminals::Attached> {
-        answer(self.attach_terminal(&id, options))
+        answer(self.attach_to_terminal(&id, options, None).map(|(attached, _)| attached))
     }
 
     async fn screen(&mut self, id: String) -> Answer<terminals::ScreenText> {
-        let screen = self.terminals().and_then(|terminals| terminals.screen(&id).map_err(fault));
+        let screen = self.terminals().and_then(|terminals| terminals.screen(&id, 0).map_err(fault));
         answer(screen.map(|screen| terminals::ScreenText {
             lines: screen.lines,
             cursor_row: screen.cursor_row,
@@ -200,7 +180,7 @@ impl terminals::Host for Guest {
     }
 
     async fn wait(&mut self, id: String, until: terminals::Condition, timeout_ms: u64) -> Answer<terminals::Info> {
-        let waiting = self.wait_for_terminal(id, until, timeout_ms);
+        let waiting = self.wait_for_terminal(id, wait_for(until), timeout_ms);
         answer(waiting.await)
     }
 }
@@ -214,6 +194,17 @@ impl terminals_async::HostWithStore<Guest> for HasSelf<Guest> {
         until: terminals::Condition,
         timeout_ms: u64,
     ) -> Answer<terminals::Info> {
+        let waiting = accessor.with(|mut access| access.get().wait_for_terminal(id, wait_for(until), timeout_ms));
+        answer(waiting.await)
+    }
+
+    async fn command_done(
+        accessor: &Accessor<Guest>,
+        id: String,
+        number: Option<u64>,
+        timeout_ms: u64,
+    ) -> Answer<terminals::Info> {
+        let until = WaitFor::CommandDone(number);
         let waiting = accessor.with(|mut access| access.get().wait_for_terminal(id, until, timeout_ms));
         answer(waiting.await)
     }

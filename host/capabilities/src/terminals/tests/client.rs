@@ -4,11 +4,14 @@ use bytes::Bytes;
 use midplane_model::{Channel, Frame, channel::op};
 use serde_json::Value;
 
-use super::{super::Attachment, guarded};
+use super::{
+    super::{Attachment, screen::ScreenModel},
+    Size, guarded,
+};
 
 pub(super) struct Client {
     channel: Channel,
-    pub(super) emulator: vt100::Parser,
+    pub(super) emulator: ScreenModel,
     /// Where the output goes on.
     pub(super) offset: u64,
     /// All OUTPUT bytes.
@@ -26,7 +29,7 @@ impl Client {
     pub(super) fn new(attachment: Attachment) -> Self {
         Self {
             channel: attachment.channel,
-            emulator: vt100::Parser::default(),
+            emulator: emulator(80, 24),
             offset: attachment.offset,
             output: Vec::new(),
             snapshots: 0,
@@ -71,7 +74,7 @@ impl Client {
 
     fn on_snapshot(&mut self, frame: &Frame) {
         let word = |at: usize| u16::from_be_bytes(frame.payload[at..at + 2].try_into().unwrap());
-        self.emulator.set_size(word(2).try_into().unwrap(), word(0).try_into().unwrap());
+        self.emulator.set_size(Size { cols: word(0), rows: word(2) });
         self.emulator.process(&frame.payload[8..]);
         self.offset = frame.offset;
         self.snapshots += 1;
@@ -86,7 +89,7 @@ impl Client {
 
     /// Until a text was in the output, or came with the snapshot.
     pub(super) async fn until_sees(&mut self, text: &str) {
-        let shows = |client: &Self| client.emulator.screen().contents().contains(text);
+        let shows = |client: &Self| client.emulator.lines().join("\n").contains(text);
         self.until(|client| contains(&client.output, text) || shows(client)).await;
     }
 
@@ -114,14 +117,29 @@ impl Client {
         self.send(op::RESIZE, 0, &[&payload[..], &[1]].concat());
     }
 
+    /// The window is this large, but nobody sees it.
+    pub(super) fn resize_unseen(&self, cols: u16, rows: u16) {
+        let payload = [cols.to_be_bytes(), rows.to_be_bytes()].concat();
+        self.send(op::RESIZE, 0, &[&payload[..], &[0]].concat());
+    }
+
     fn send(&self, op: u8, offset: u64, payload: &[u8]) {
         let frame = Frame { op, flags: 0, offset, payload: Bytes::copy_from_slice(payload) };
         self.channel.sink.receive(frame).unwrap();
     }
 
-    pub(super) fn screen(&self) -> String {
-        self.emulator.screen().state_formatted()
+    /// Everything the emulator shows and keeps, as one value.
+    pub(super) fn screen(&mut self) -> String {
+        drawn(&mut self.emulator)
     }
+}
+
+pub(super) fn emulator(cols: u16, rows: u16) -> ScreenModel {
+    ScreenModel::new(Size { cols, rows }, 10_000)
+}
+
+pub(super) fn drawn(emulator: &mut ScreenModel) -> String {
+    String::from_utf8(emulator.rebuild(usize::MAX, usize::MAX).bytes).unwrap()
 }
 
 pub(super) fn contains(bytes: &[u8], text: &str) -> bool {

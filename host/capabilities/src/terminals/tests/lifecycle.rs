@@ -10,7 +10,7 @@ async fn what_is_written_comes_back_as_the_program_answers() {
     bench.terminals.write(&id, b"hello\n").unwrap();
     assert_eq!(bench.exit(&id).await, Exit { code: 0, signal: None });
     assert_eq!(bench.raw(&id), b"ready\r\ngot hello\r\n");
-    let screen = bench.terminals.screen(&id).unwrap();
+    let screen = bench.terminals.screen(&id, 0).unwrap();
     assert_eq!(screen.lines[..3], ["ready", "got hello", ""]);
     assert_eq!((screen.cursor_row, screen.cursor_col, screen.lines.len()), (2, 0, 24));
 }
@@ -23,7 +23,7 @@ async fn a_resize_reaches_the_program() {
     bench.terminals.resize(&id, 132, 43).unwrap();
     bench.terminals.write(&id, b"\n").unwrap();
     bench.wait_for_text(&id, "43 132").await;
-    assert_eq!(bench.terminals.screen(&id).unwrap().lines.len(), 43);
+    assert_eq!(bench.terminals.screen(&id, 0).unwrap().lines.len(), 43);
     assert!(matches!(bench.event().await, TerminalEvent::Opened(_)));
     assert_eq!(bench.event().await, TerminalEvent::Resized { id, size: Size { cols: 132, rows: 43 } });
 }
@@ -73,7 +73,7 @@ async fn closing_kills_the_jobs_in_the_background_too() {
     let job = "sh -c 'trap \"\" HUP; echo job $$ ready; while :; do sleep 1000; done'";
     let id = bench.run(&format!("set -m; {job} & read go")).await;
     bench.wait_for_text(&id, "ready").await;
-    let line = bench.terminals.screen(&id).unwrap().lines[0].clone();
+    let line = bench.terminals.screen(&id, 0).unwrap().lines[0].clone();
     let pid: i32 = line.split(' ').nth(1).unwrap().parse().unwrap();
     let alive = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     assert!(alive());

@@ -8,6 +8,8 @@ mod input;
 mod leaks;
 mod lifecycle;
 mod opening;
+mod sharing;
+mod shells;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -84,7 +86,7 @@ fn script_options(script: &str) -> OpenOptions {
 }
 
 fn as_role(role: Role) -> AttachOptions {
-    AttachOptions { role, resume: None, lossless: false, max_unacked_bytes: None }
+    AttachOptions::new(role)
 }
 
 async fn guarded<T>(future: impl Future<Output = T>) -> T {

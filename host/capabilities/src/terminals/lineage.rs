@@ -1,0 +1,42 @@
+//! Input that arrives once, also over a broken connection: bytes are numbered by their sender, and the numbers go on when
+//! another attachment continues the input of a former one.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use midplane_model::limits::TERMINAL_LINEAGES_MAX;
+
+/// The input of one attachment, or of several one after the other.
+pub(super) struct Lineage {
+    pub(super) name: Arc<str>,
+    /// Bytes accepted, ever.
+    pub(super) accepted: u64,
+    pub(super) ack_due: bool,
+    /// Some was refused for lack of room: the client is told when there is some again.
+    pub(super) starved: bool,
+}
+
+impl Lineage {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self { name, accepted: 0, ack_due: false, starved: false }
+    }
+}
+
+/// Lineages of those who have left. When full, the oldest is forgotten: who comes later begins a new one.
+#[derive(Default)]
+pub(super) struct Lineages {
+    left: VecDeque<Lineage>,
+}
+
+impl Lineages {
+    pub(super) fn keep(&mut self, lineage: Lineage) {
+        if self.left.len() == TERMINAL_LINEAGES_MAX {
+            self.left.pop_front();
+        }
+        self.left.push_back(lineage);
+    }
+
+    pub(super) fn take(&mut self, name: &str) -> Option<Lineage> {
+        let index = self.left.iter().position(|lineage| &*lineage.name == name)?;
+        self.left.remove(index).map(|lineage| Lineage { ack_due: true, ..lineage })
+    }
+}
