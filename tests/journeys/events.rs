@@ -71,6 +71,14 @@ async fn a_plugin_answers_a_request_of_a_client() -> Result<()> {
     assert_eq!(answer, json!({ "of": 42 }));
     let (code, error) = client.fault("event.request", json!({ "topic": "other.question", "payload": 1 })).await?;
     assert_eq!((code.as_str(), error["code"].as_i64()), ("no_responder", Some(-32023)));
+
+    // One that is switched off listens to nothing; switched on, it says anew what it wants to hear.
+    client.call("plugin.disable", json!({ "name": "listener" })).await?;
+    let (code, _) = client.fault("event.request", json!({ "topic": "test.question", "payload": 1 })).await?;
+    assert_eq!(code, "no_responder");
+    client.call("plugin.enable", json!({ "name": "listener" })).await?;
+    let answer = client.call("event.request", json!({ "topic": "test.question", "payload": { "of": 43 } })).await?;
+    assert_eq!(answer, json!({ "of": 43 }));
     Ok(())
 }
 

@@ -95,10 +95,15 @@ impl Supervisor {
         let Some(plugin) = self.plugins.get_mut(name) else { return };
         plugin.restart_at = None;
         plugin.slot.visits.end_all();
-        let parked = plugin.probation.take().map(|probation| probation.old);
-        let Some(generation) = plugin.generation.take() else { return };
         // One that only waits for another goes on later from where it was.
         let goes_on = plugin.life.state() == State::Waiting;
+        let inbox = (!goes_on).then(|| plugin.empty_inbox(&self.host));
+        let parked = plugin.probation.take().map(|probation| probation.old);
+        let Some(generation) = plugin.generation.take() else {
+            self.tasks.spawn(close(inbox));
+            self.show(name);
+            return;
+        };
         plugin.saved = goes_on.then(|| generation.saved.clone());
         let ending = match kind {
             Kind::Remove => Ending::Removed,
@@ -111,6 +116,7 @@ impl Supervisor {
                 parked.retire(Ending::Reload).await;
             }
             let state = generation.retire_with_state(ending).await;
+            close(inbox).await;
             if !goes_on {
                 host.parts.processes.end_all(&of).await;
             }
@@ -236,6 +242,12 @@ impl Supervisor {
         plugin.slot.mailbox().resize(plugin.package.manifest.limits.queue);
         self.host.parts.router.register(&Owner::Plugin(name.clone()), methods(&plugin.slot, &plugin.package));
         self.table.show(plugin);
+    }
+}
+
+async fn close(inbox: Option<Inbox>) {
+    if let Some(inbox) = inbox {
+        inbox.close().await;
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{handle::Asked, running::Generation};
 use crate::{
     bindings::Ending,
-    host::Bundle,
+    host::{Bundle, Host},
     inbox::Inbox,
     life::{Life, Reload, State},
     package::Package,
@@ -190,6 +190,11 @@ impl Plugin {
         {
             self.saved = Some(generation.saved);
         }
+    }
+
+    /// Takes what it subscribed to, its timers and its watch: whatever starts next says anew what it wants.
+    pub fn empty_inbox(&mut self, host: &Arc<Host>) -> Inbox {
+        std::mem::replace(&mut self.inbox, Inbox::start(host.clone(), self.slot.clone()))
     }
 
     /// The packages at hand, for files that are theirs.

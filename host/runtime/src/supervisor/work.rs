@@ -98,6 +98,11 @@ impl Supervisor {
             if change.to == State::Disabled && plugin.generation.is_none() {
                 self.host.parts.processes.abandon(name);
             }
+            if change.to == State::Failed {
+                let former = plugin.empty_inbox(&self.host);
+                self.tasks.spawn(former.close());
+                self.table.show(plugin);
+            }
             self.announce(name, change);
         }
         outcome.then
