@@ -119,3 +119,32 @@ async fn plugins_that_need_each_other_fail_with_the_cycle_named_until_one_no_lon
     set_in_manifest(&host.plugins.join("echo"), "relay", "")?;
     works_again(&mut client).await
 }
+
+#[tokio::test]
+async fn a_service_whose_types_changed_under_a_version_that_fits_is_refused_by_its_users_with_both_types() -> Result<()>
+{
+    let prepare = |plugins: &std::path::Path| {
+        ["shapes", "shapes-user"].iter().try_for_each(|name| copy_folder(&guest(name)?, &plugins.join(name)))
+    };
+    let host = Host::start_with(Options::default(), prepare).await?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["plugin.**"]).await?;
+    let sides = json!({ "width": 3, "height": 4 });
+    assert_eq!(client.call("shapes_user.area", sides.clone()).await?, 12);
+
+    let folder = host.plugins.join("shapes");
+    std::fs::copy(guest("shapes-next")?.join("shapes-next.wasm"), folder.join("shapes-next.wasm"))?;
+    set_in_manifest(&folder, "component", "component = \"shapes-next.wasm\"")?;
+    let waiting = becomes(&mut client, "shapes-user", "waiting").await?;
+    let reason = waiting["reason"].as_str().context("reason")?;
+    for needle in ["test:shapes/shapes@1.2.0", "test:shapes/shapes@1.3.0", "area"] {
+        ensure!(reason.contains(needle), "{needle} in {reason}");
+    }
+    let (code, _) = client.fault("shapes_user.area", sides.clone()).await?;
+    assert_eq!(code, "plugin_unavailable", "a guest never sees a value of another type than it was built for");
+
+    set_in_manifest(&folder, "component", "component = \"shapes.wasm\"")?;
+    becomes(&mut client, "shapes-user", "running").await?;
+    assert_eq!(client.call("shapes_user.area", sides).await?, 12);
+    Ok(())
+}
