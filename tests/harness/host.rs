@@ -66,7 +66,8 @@ impl Host {
         let line = line.context("the host ended before it was ready")?;
         let address = line.rsplit(' ').next().unwrap_or_default();
         let (url, token) = address.split_once("/#token=").unwrap_or((address.trim_end_matches('/'), ""));
-        ensure!(url.starts_with("http://127.0.0.1:"), "unexpected first line: {line}");
+        let known = url.starts_with("http://127.0.0.1:") || url.starts_with("https://127.0.0.1:");
+        ensure!(known, "unexpected first line: {line}");
         let (url, token) = (url.to_owned(), token.to_owned());
         Ok(Self { directory, plugins, url, token, options, home, child })
     }

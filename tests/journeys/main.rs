@@ -44,6 +44,7 @@ mod site;
 mod storage;
 mod storage_kill;
 mod terminals;
+mod tls;
 mod tokens;
 mod transports;
 mod values;

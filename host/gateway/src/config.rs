@@ -35,7 +35,7 @@ pub struct GatewayConfig {
     pub allowed_hosts: Vec<String>,
     /// Further origins that may use us, exactly: `https://app.example.com`.
     pub allowed_origins: Vec<String>,
-    /// A proxy in front speaks TLS: our own origin is `https`, and cookies are `Secure`.
+    /// Clients speak TLS, with this host or with a proxy in front: our own origin is `https`, and cookies are `Secure`.
     pub behind_tls: bool,
     /// The host's version, for `session.open`, `system.status` and documents.
     pub version: Arc<str>,

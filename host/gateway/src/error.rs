@@ -17,6 +17,13 @@ pub enum GatewayError {
     OpenBeyondLoopback { listen: SocketAddr },
     #[error("the WIT of the native services cannot be read")]
     ReadWit(#[from] WitError),
+    #[error("there is no {what} in PEM; give the files that the certificate authority made")]
+    ReadCertificate { what: &'static str },
+    #[error("the certificate and the key cannot be used together")]
+    UseCertificate {
+        #[source]
+        source: tokio_rustls::rustls::Error,
+    },
     #[error("a REST route of a native service does not fit: {0}")]
     AddRoute(String),
 }

@@ -17,6 +17,7 @@
 //! - `site`: the host's own pages.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
 //! - `sessions`: what a client finds again on another connection.
+//! - `listeners`, `tls`: where clients come in.
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
 
@@ -47,6 +48,7 @@ mod sessions;
 mod shared;
 mod site;
 mod socket;
+mod tls;
 mod tokens;
 
 pub use audit::{AuditEntry, AuditSink};
@@ -56,4 +58,5 @@ pub use error::GatewayError;
 pub use listeners::Listeners;
 pub use routes::{Access, ROUTES, Route};
 pub use server::Gateway;
+pub use tls::Tls;
 pub use tokens::{TokenRecord, TokenStore};

@@ -2,16 +2,20 @@
 
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::tls::Tls;
+
 /// A port, and beside it a socket for programs of this machine. Whoever binds the socket sees to it that only its own user can
 /// reach it; it asks for the same credentials.
 pub struct Listeners {
     pub port: TcpListener,
+    /// None: the port speaks plain HTTP.
+    pub tls: Option<Tls>,
     pub local: Option<UnixListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(port: TcpListener) -> Self {
-        Self { port, local: None }
+        Self { port, tls: None, local: None }
     }
 }
 

@@ -8,10 +8,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Extension;
+use axum::{Extension, serve::ListenerExt as _};
 use futures_util::{FutureExt as _, future::OptionFuture};
 use midplane_broker::Broker;
-use midplane_model::limits::{PAGE_DRAIN_MAX, SESSION_SWEEP_INTERVAL, SHUTDOWN_MAX};
+use midplane_model::{
+    BoxFuture,
+    limits::{PAGE_DRAIN_MAX, SESSION_SWEEP_INTERVAL, SHUTDOWN_MAX},
+};
 use midplane_router::Router;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,7 @@ use crate::{
     listeners::{Listeners, Local},
     rest, routes,
     shared::Shared,
+    tls::TlsListener,
 };
 
 /// How much of `SHUTDOWN_MAX` is left, once calls over HTTP are given up, for their answers to be written.
@@ -54,14 +58,26 @@ impl Gateway {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listeners: impl Into<Listeners>, shutdown: CancellationToken) -> io::Result<()> {
-        let (shared, Listeners { port, local }) = (self.shared, listeners.into());
+        let (shared, Listeners { port, tls, local }) = (self.shared, listeners.into());
         let stop = shared.shutdown.clone();
         let routes = routes::build(&shared);
         let by_socket = local.map(|socket| {
             let routes = routes.clone().layer(Extension(Local));
             axum::serve(socket, routes).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future()
         });
-        let by_port = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+        let by_port: BoxFuture<'_, io::Result<()>> = match tls {
+            None => {
+                // Small messages go out at once: a keystroke's echo waits for no acknowledgement of the one before.
+                let port = port.tap_io(|stream| _ = stream.set_nodelay(true));
+                let serve = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+                Box::pin(serve.into_future())
+            }
+            Some(tls) => {
+                let port = TlsListener::start(port, tls, &stop, &shared.sockets)?;
+                let serve = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+                Box::pin(serve.into_future())
+            }
+        };
         let accepting =
             async { tokio::try_join!(by_port, OptionFuture::from(by_socket).map(Option::transpose)).map(drop) };
         let mut accepting = std::pin::pin!(accepting);

@@ -63,6 +63,12 @@ pub struct ServeArguments {
     /// its commit.
     #[arg(long)]
     pub durable_events: bool,
+    /// Speak TLS on the port with this certificate (PEM, with those that lead to its authority). Allows a bind beyond loopback.
+    #[arg(long, requires = "tls_key", conflicts_with = "behind_proxy")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM), readable by nobody else.
+    #[arg(long, requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// WebSockets and event streams open at the same time; one token has three quarters of them at most.
     #[arg(long, default_value_t = midplane_model::limits::CONNECTIONS_MAX)]
     pub max_connections: usize,
@@ -89,6 +95,9 @@ pub struct Target {
     /// A file that holds the token.
     #[arg(long)]
     pub token_file: Option<PathBuf>,
+    /// For an `https` host whose certificate no public authority has signed: a file with the authority's own (PEM).
+    #[arg(long, env = "MIDPLANE_TLS_CA")]
+    pub tls_ca: Option<PathBuf>,
     /// Seconds to wait for an answer.
     #[arg(long, default_value_t = 30.0)]
     pub timeout: f64,

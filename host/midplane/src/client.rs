@@ -1,20 +1,10 @@
 //! The command line's side of the protocol: one WebSocket, JSON-RPC, exit codes.
 
-use std::{
-    env, fs,
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{env, fs, io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
@@ -23,6 +13,7 @@ use tokio_tungstenite::{
 use crate::{
     cli::Target,
     data::{self, DATA_VARIABLE, Found},
+    reach::{Stream, reach},
 };
 
 /// Ends of a command, as the contract's section 11 numbers them.
@@ -197,11 +188,6 @@ pub fn print_text(text: &str) {
     _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Bytes to and from the host, over whatever leads there.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// A connection to the host.
 pub struct Connection(WebSocketStream<Box<dyn Stream>>);
 
@@ -217,9 +203,9 @@ impl Connection {
                 .context("the token has characters that no token has")?;
             headers.insert("authorization", bearer);
         }
-        let stream = reach(&url, socket.as_deref())
+        let stream = reach(&url, socket.as_deref(), target.tls_ca.as_deref())
             .await
-            .map_err(|error| anyhow!(error).context(format!("no host answers at {url}")))?;
+            .with_context(|| format!("no host answers at {url}"))?;
         match client_async(request, stream).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(tungstenite::Error::Http(response)) if response.status() == 401 => {
@@ -286,20 +272,4 @@ fn locate(target: &Target) -> Result<Found> {
         (None, Some(found)) => Ok(Found { token: given.or(found.token), ..found }),
         (None, None) => bail!("no host serves this directory; start one with `midplane serve`, or give --url"),
     }
-}
-
-/// The local socket where there is one that somebody listens to, else the port.
-async fn reach(url: &str, socket: Option<&Path>) -> io::Result<Box<dyn Stream>> {
-    if let Some(path) = socket
-        && let Ok(stream) = UnixStream::connect(path).await
-    {
-        return Ok(Box::new(stream));
-    }
-    let authority = url.trim_end_matches('/').split_once("://").map_or(url, |(_, authority)| authority);
-    let authority = authority.split('/').next().unwrap_or_default();
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(Box::new(stream))
 }

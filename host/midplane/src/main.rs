@@ -9,6 +9,7 @@ mod data;
 mod figures;
 mod local_socket;
 mod plugin_commands;
+mod reach;
 mod serve;
 mod token_commands;
 mod token_file;

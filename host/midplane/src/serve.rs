@@ -1,9 +1,11 @@
 //! `midplane serve`: assemble, bind, announce, serve until a signal.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, process::ExitCode, sync::Arc, time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
-use midplane_gateway::{Credentials, Gateway, GatewayConfig, GatewayLimits, Listeners, TokenPolicy};
+use midplane_gateway::{Credentials, Gateway, GatewayConfig, GatewayLimits, Listeners, Tls, TokenPolicy};
 use midplane_model::limits::CONNECTIONS_MAX;
 use midplane_runtime::Lock;
 use tokio::{
@@ -53,6 +55,7 @@ pub fn run(arguments: ServeArguments) -> ExitCode {
 async fn serve(arguments: ServeArguments) -> Result<()> {
     check_bind(&arguments)?;
     let limits = limits(&arguments)?;
+    let tls = tls(&arguments)?;
     let directory = arguments
         .directory
         .canonicalize()
@@ -83,7 +86,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         audit: Some(audit.clone()),
         allowed_hosts: arguments.allow_hosts,
         allowed_origins: arguments.allow_origins,
-        behind_tls: arguments.behind_proxy,
+        behind_tls: arguments.behind_proxy || tls.is_some(),
         limits,
         pages: Some(host.plugins.clone()),
         plugin_count: Arc::new(move || u32::try_from(plugins.list().len()).unwrap_or(u32::MAX)),
@@ -91,7 +94,8 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         ..GatewayConfig::new(address, policy, env!("CARGO_PKG_VERSION"), &instance_id)
     };
     let gateway = Gateway::new(config, host.router.clone(), &host.broker).context("the gateway cannot start")?;
-    let url = format!("http://{address}");
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{address}");
     let bound = LocalSocket::bind(data.socket()).context("the local socket cannot be bound")?;
     let (local_socket, local) = bound.unzip();
     let socket = local_socket.as_ref().map(|socket| socket.path().to_owned());
@@ -100,7 +104,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
 
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
-    let served = gateway.serve(Listeners { port: listener, local }, stop.clone()).await;
+    let served = gateway.serve(Listeners { port: listener, tls, local }, stop.clone()).await;
     stop.cancel();
     data.withdraw();
     drop(local_socket);
@@ -110,6 +114,19 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     audit.close();
     signals.abort();
     served.context("serving failed")
+}
+
+/// # Errors
+/// A file that cannot be read, or that others may read; what the certificate lacks.
+fn tls(arguments: &ServeArguments) -> Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) else { return Ok(None) };
+    let read = |path: &Path| fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
+    let mode = fs::metadata(key).with_context(|| format!("{} cannot be read", key.display()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("{0} can be read by others; chmod 600 {0}", key.display());
+    }
+    let tls = Tls::from_pem(&read(certificate)?, &read(key)?);
+    tls.map(Some).with_context(|| format!("{} and {}", certificate.display(), key.display()))
 }
 
 /// Descriptors that the host needs beside those of connections: files, watches, terminals, processes.
@@ -132,9 +149,9 @@ fn check_bind(arguments: &ServeArguments) -> Result<()> {
     if beyond_loopback && arguments.no_auth {
         bail!("--no-auth serves everybody, so it is for loopback only; {} is not", arguments.listen);
     }
-    if beyond_loopback && !arguments.behind_proxy {
+    if beyond_loopback && !arguments.behind_proxy && arguments.tls_cert.is_none() {
         bail!(
-            "{} can be reached from elsewhere and this host speaks no TLS; put a proxy in front and say --behind-proxy",
+            "{} can be reached from elsewhere, so it needs TLS: give --tls-cert and --tls-key, or put a proxy in front and say --behind-proxy",
             arguments.listen
         );
     }

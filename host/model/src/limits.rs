@@ -387,6 +387,10 @@ pub const EVENT_TURN_MESSAGES: u32 = 16;
 pub const BULK_TURN_MESSAGES: u32 = 32;
 /// Time a socket may take for one message before its client counts as too slow.
 pub const WRITE_STALL_MAX: Duration = Duration::from_secs(15);
+/// Time a client may take for its TLS handshake.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// TLS handshakes at the same time; further clients wait.
+pub const HANDSHAKES_MAX: usize = 256;
 /// Time a closing socket waits for the other side.
 pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Time the server takes to end, whatever clients do.

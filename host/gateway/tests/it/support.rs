@@ -57,7 +57,7 @@ pub async fn start_with(adjust: impl FnOnce(&mut GatewayConfig)) -> Host {
     let shutdown = CancellationToken::new();
     let local = tempfile::tempdir().unwrap();
     let socket = UnixListener::bind(local.path().join("s")).unwrap();
-    let listeners = Listeners { port: listener, local: Some(socket) };
+    let listeners = Listeners { port: listener, tls: None, local: Some(socket) };
     let served = tokio::spawn(gateway.serve(listeners, shutdown.clone()));
     Host { local, addr, broker, inputs, output, effect, shutdown, served }
 }
