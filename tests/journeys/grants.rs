@@ -103,7 +103,6 @@ async fn whatever_is_not_granted_is_refused_and_does_not_happen() -> Result<()> 
         ("narrow", "move_file", between("docs/out/mine", "secret/mine"), Forbidden("files")),
         ("narrow", "delete_file", path("docs/a"), Forbidden("files")),
         ("narrow", "delete_file", path("docs/link"), Forbidden("files")),
-        ("narrow", "watch", json!({}), Forbidden("files")),
         // Files by WASI.
         ("asker", "open_with_wasi", path("/docs/a"), NOT_THERE),
         ("asker", "list_with_wasi", path("/"), NOT_THERE),
@@ -224,5 +223,27 @@ async fn what_a_guest_prints_is_lines_of_its_log() -> Result<()> {
     assert!(printed[2..].iter().all(|line| line.len() <= 8192));
     client.call("plugin.disable", json!({ "name": "asker" })).await?;
     assert_eq!(lines(&mut client).await?.last().map(String::as_str), Some("half"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_hears_of_changes_of_what_it_was_granted_only() -> Result<()> {
+    let host = host().await?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["narrow.heard"]).await?;
+    client.call("narrow.asker.watch", json!({})).await?;
+    // One batch of the watcher holds both.
+    host.write_file("secret/new", "")?;
+    host.write_file("docs/new", "")?;
+    let heard = client.event_on("narrow.heard").await?;
+    let changes = heard["payload"]["changes"].as_array().context("changes")?;
+    assert_eq!(changes.len(), 1, "{heard}");
+    assert_eq!(changes[0]["path"], "docs/new");
+    std::fs::rename(host.directory.join("docs/new"), host.directory.join("secret/moved"))?;
+    let heard = client.event_on("narrow.heard").await?;
+    assert_eq!(
+        (&heard["payload"]["changes"][0]["kind"], heard.to_string().contains("secret")),
+        (&json!("deleted"), false)
+    );
     Ok(())
 }

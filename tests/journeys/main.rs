@@ -26,6 +26,7 @@ mod load;
 mod local;
 mod lock;
 mod metrics;
+mod mirror;
 mod misbehaving;
 mod neighbours;
 mod pages;

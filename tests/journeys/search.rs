@@ -122,3 +122,25 @@ async fn the_work_of_a_search_ends_with_its_call_and_with_its_connection() -> Re
     drop(leaving);
     searches_running(&host, 0).await
 }
+
+#[tokio::test]
+async fn files_are_found_by_characters_of_their_paths_as_soon_as_they_were_told() -> Result<()> {
+    let host = Host::start().await?;
+    std::fs::create_dir_all(host.directory.join("src/watch"))?;
+    host.write_file(".gitignore", "*.log\n")?;
+    host.write_file("src/watch/engine.rs", "")?;
+    host.write_file("src/watch/engine.log", "")?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["files.changed"]).await?;
+    client.call("files.write", json!({ "path": "src/watch/last.rs", "content": "" })).await?;
+    client.event(|event| event["payload"].to_string().contains("last.rs")).await?;
+    let found = client.call("files.find", json!({ "query": "watch eng" })).await?;
+    let files = found["files"].as_array().context("files")?;
+    assert_eq!((files.len(), &files[0]["path"]), (1, &json!("src/watch/engine.rs")), "{found}");
+    assert_eq!(files[0]["spans"], json!([{ "column": 5, "length": 5 }, { "column": 11, "length": 3 }]), "{found}");
+    let over_http = host.get_json("/api/v1/files/find?query=last&limit=1").await?;
+    assert_eq!(over_http["files"][0]["path"], "src/watch/last.rs", "{over_http}");
+    let (code, _) = client.fault("files.find", json!({ "query": "x", "limit": 0 })).await?;
+    assert_eq!(code, "invalid_params");
+    Ok(())
+}

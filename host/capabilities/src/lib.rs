@@ -1,4 +1,4 @@
-//! What the machine can do for the host: files below one root, changes of those files, searching in them, terminals, other
+//! What the machine can do for the host: files below one root, changes of those files, searching in them and for them, terminals, other
 //! programs, stored values.
 //!
 //! Each module is one capability with its own handle, errors and bounds. None of them knows that plugins are wasm, that
@@ -7,6 +7,7 @@
 
 mod child;
 pub mod files;
+pub mod find;
 mod ignores;
 #[cfg(test)]
 mod leaks;

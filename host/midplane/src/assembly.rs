@@ -36,7 +36,7 @@ pub struct Assembly {
     pub plugins: Arc<Plugins>,
     storage: Arc<Storage>,
     files: Root,
-    watcher: Arc<Watcher>,
+    pub watcher: Arc<Watcher>,
     pub searches: Searches,
     terminals: Terminals,
     processes: Processes,

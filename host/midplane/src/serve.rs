@@ -75,7 +75,8 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     let lock = Lock::open(Some(data.plugins_lock()), arguments.locked)?;
     let host = assemble(directory.clone(), &data, plugin_folder, lock, arguments.durable_events).await?;
     let instance_id = format!("h-{:016x}", getrandom::u64()?);
-    let (plugins, measured, searches) = (host.plugins.clone(), host.plugins.clone(), host.searches.clone());
+    let (plugins, measured) = (host.plugins.clone(), host.plugins.clone());
+    let (searches, watcher) = (host.searches.clone(), host.watcher.clone());
     let policy =
         if arguments.no_auth { TokenPolicy::Open } else { TokenPolicy::Required(Credentials::of_token(&token)) };
     let (token_file, issued) = TokenFile::open(data.tokens())?;
@@ -90,7 +91,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         limits,
         pages: Some(host.plugins.clone()),
         plugin_count: Arc::new(move || u32::try_from(plugins.list().len()).unwrap_or(u32::MAX)),
-        plugin_metrics: Arc::new(move || measured.metrics() + &figures::render(searches.stats())),
+        plugin_metrics: Arc::new(move || measured.metrics() + &figures::render(searches.stats(), watcher.stats())),
         ..GatewayConfig::new(address, policy, env!("CARGO_PKG_VERSION"), &instance_id)
     };
     let gateway = Gateway::new(config, host.router.clone(), &host.broker).context("the gateway cannot start")?;

@@ -300,7 +300,19 @@ pub const WATCH_SIGNALS_MAX: usize = 8192;
 /// Paths that wait for the next batch; one more makes the watcher look at the whole tree.
 pub const WATCH_PENDING_MAX: usize = 10_000;
 /// Batches that wait for one subscriber; the next ones merge into a rescan.
-pub const WATCH_BATCHES_MAX: usize = 16;
+pub const WATCH_BATCHES_MAX: usize = 128;
+/// Bytes of paths in one batch; one longer change still fits.
+pub const WATCH_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Directories that the kernel watches for one served directory, where it allows that many; the rest is polled.
+pub const WATCH_DIRECTORIES_MAX: usize = 256 * 1024;
+/// Files and directories that the watcher remembers; directories beyond are not entered.
+pub const WATCH_ENTRIES_MAX: usize = 1024 * 1024;
+/// Time between two looks at what is polled, at least.
+pub const WATCH_POLL_MIN: Duration = Duration::from_secs(1);
+/// Time between two looks at what is polled, at most.
+pub const WATCH_POLL_MAX: Duration = Duration::from_secs(10);
+/// Time that a start waits until the tree is known.
+pub const WATCH_START_MAX: Duration = Duration::from_secs(5);
 /// Bytes hashed for the versions of one batch; changes beyond carry none.
 pub const WATCH_HASH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -356,6 +368,11 @@ pub const SEARCH_BATCH_BYTES: usize = 32 * 1024;
 pub const SEARCH_ANSWER_TIME: Duration = Duration::from_millis(250);
 /// Batches that wait for their reader; then the search waits.
 pub const SEARCH_BATCHES_QUEUED_MAX: usize = 2;
+
+/// Longest text by which files are found.
+pub const FIND_QUERY_BYTES_MAX: usize = 256;
+/// Files that one question for names finds.
+pub const FIND_RESULTS_MAX: usize = 1000;
 
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use midplane_broker::{Delivery, SubscribeOptions, Subscription};
-use midplane_capabilities::watch::{Batch, Change, ChangeKind};
+use midplane_capabilities::watch::{Batch, Change, ChangeKind, Scope};
 use midplane_model::{
     ErrorCode, Fault, Pattern,
     event::rfc3339,
@@ -54,7 +54,8 @@ pub enum Command {
         name: String,
         done: oneshot::Sender<bool>,
     },
-    Watch(bool),
+    /// What of the tree to watch; nothing any more.
+    Watch(Option<Scope>),
     /// News of the host for this plugin, already JSON.
     News {
         topic: &'static str,
@@ -105,7 +106,7 @@ struct Task {
     commands: mpsc::Receiver<Command>,
     subscriptions: Vec<(Vec<Pattern>, Subscription)>,
     timers: BTreeMap<String, Timer>,
-    watch: Option<mpsc::Receiver<Batch>>,
+    watch: Option<(Scope, mpsc::Receiver<Batch>)>,
     /// The one event that waits for room in the mailbox.
     pending: Option<Event>,
     /// News that wait behind it, at most `PLUGIN_NEWS_MAX`; one more is dropped, and said in the log.
@@ -170,9 +171,7 @@ impl Task {
                 _ = done.send(room);
             }
             Command::CancelTimer { name, done } => _ = done.send(self.timers.remove(&name).is_some()),
-            Command::Watch(true) if self.watch.is_none() => self.watch = Some(self.host.parts.watcher.subscribe()),
-            Command::Watch(true) => {}
-            Command::Watch(false) => self.watch = None,
+            Command::Watch(scope) => self.watch(scope),
             Command::News { topic, payload } => {
                 if self.news.len() < PLUGIN_NEWS_MAX {
                     self.news.push_back(event(topic, payload));
@@ -180,6 +179,14 @@ impl Task {
                     self.slot.log("warn", &format!("news on {topic} was dropped: {PLUGIN_NEWS_MAX} wait already"));
                 }
             }
+        }
+    }
+
+    /// Another generation may have other grants.
+    fn watch(&mut self, scope: Option<Scope>) {
+        let same = self.watch.as_ref().map(|(watched, _)| watched) == scope.as_ref();
+        if !same {
+            self.watch = scope.map(|scope| (scope.clone(), self.host.parts.watcher.subscribe(scope)));
         }
     }
 
@@ -248,9 +255,9 @@ async fn next_delivery(subscriptions: &mut [(Vec<Pattern>, Subscription)]) -> De
     }
 }
 
-async fn next_batch(watch: &mut Option<mpsc::Receiver<Batch>>) -> Option<Batch> {
+async fn next_batch(watch: &mut Option<(Scope, mpsc::Receiver<Batch>)>) -> Option<Batch> {
     match watch {
-        Some(watch) => watch.recv().await,
+        Some((_, watch)) => watch.recv().await,
         None => std::future::pending().await,
     }
 }
@@ -307,6 +314,10 @@ fn changes(batch: &Batch) -> serde_json::Value {
     let mut json = json!({ "changes": batch.changes.iter().map(change).collect::<Vec<_>>() });
     if let Some(rescan) = &batch.rescan {
         json["rescan"] = rescan.as_str().into();
+    }
+    if let Some(degraded) = &batch.degraded {
+        let (path, reason) = (degraded.path.as_str(), degraded.reason);
+        json["degraded"] = json!({ "path": path, "reason": reason.code(), "message": reason.to_string() });
     }
     json
 }

@@ -294,6 +294,11 @@ impl Grants {
         };
         self.files.iter().filter(covers).map(|grant| &grant.path).min_by_key(|floor| floor.segments().count())
     }
+
+    /// What may be read: everything at or below these.
+    pub fn readable(&self) -> impl Iterator<Item = &RelativePath> {
+        self.files.iter().map(|grant| &grant.path)
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From a batch of the watcher to the event `files.changed`.
+//! From a batch of the watcher to the events `files.changed` and `files.watch_degraded`.
 //!
 //! A batch may hold changes by several requests and by other programs. Each announcement has one origin, so a batch is cut
 //! where the origin changes; the order stays.
@@ -14,6 +14,16 @@ struct Batch {
     /// Changes at or below this path may be missing.
     #[serde(default)]
     rescan: Option<String>,
+    /// Passed on as it is.
+    #[serde(default)]
+    degraded: Option<Value>,
+}
+
+/// What is to be told of a batch: payloads in order.
+#[derive(Debug)]
+pub struct News {
+    pub degraded: Option<String>,
+    pub changed: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,12 +50,12 @@ struct Origin {
     request_id: String,
 }
 
-/// The payloads to publish, in order, for one batch.
+/// The payloads to publish for one batch.
 ///
 /// # Errors
 /// `invalid_params` when the batch is not what the host promises.
-pub fn announcements(batch: &str) -> Result<Vec<String>, Error> {
-    let Batch { changes, rescan } = json::parse("payload", batch)?;
+pub fn news(batch: &str) -> Result<News, Error> {
+    let Batch { changes, rescan, degraded } = json::parse("payload", batch)?;
     let mut announcements: Vec<Announcement> = Vec::new();
     for Change { request_id, rest } in changes {
         let same_origin = announcements.last_mut().filter(|last| last.request_id() == request_id.as_deref());
@@ -66,7 +76,8 @@ pub fn announcements(batch: &str) -> Result<Vec<String>, Error> {
             last.rescan = rescan;
         }
     }
-    announcements.iter().map(json::text).collect()
+    let degraded = degraded.as_ref().map(json::text).transpose()?;
+    Ok(News { degraded, changed: announcements.iter().map(json::text).collect::<Result<_, _>>()? })
 }
 
 impl Announcement {
@@ -79,6 +90,17 @@ impl Announcement {
 mod tests {
     use super::*;
 
+    fn changed(batch: &str) -> Vec<String> {
+        news(batch).unwrap().changed
+    }
+
+    #[test]
+    fn what_is_watched_less_well_is_told_by_itself() {
+        let news = news(r#"{"changes":[],"degraded":{"path":"a","reason":"budget","message":"m"}}"#).unwrap();
+        assert_eq!(news.degraded.as_deref(), Some(r#"{"path":"a","reason":"budget","message":"m"}"#));
+        assert!(news.changed.is_empty());
+    }
+
     #[test]
     fn changes_of_one_origin_stay_together_and_others_are_cut_off_in_order() {
         let batch = r#"{"changes":[
@@ -86,7 +108,7 @@ mod tests {
             {"kind":"modified","path":"b","dir":false,"version":"v","request_id":"r1"},
             {"kind":"moved","path":"d","from":"c","dir":true}]}"#;
         assert_eq!(
-            announcements(batch).unwrap(),
+            changed(batch),
             [
                 r#"{"changes":[{"kind":"created","path":"a","dir":false},{"kind":"modified","path":"b","dir":false,"version":"v"}],"origin":{"request_id":"r1"}}"#,
                 r#"{"changes":[{"kind":"moved","path":"d","from":"c","dir":true}]}"#,
@@ -96,11 +118,11 @@ mod tests {
 
     #[test]
     fn a_rescan_is_told_even_where_no_change_is_known() {
-        assert_eq!(announcements(r#"{"changes":[],"rescan":"src"}"#).unwrap(), [r#"{"changes":[],"rescan":"src"}"#]);
+        assert_eq!(changed(r#"{"changes":[],"rescan":"src"}"#), [r#"{"changes":[],"rescan":"src"}"#]);
     }
 
     #[test]
     fn nothing_changed_is_no_event() {
-        assert!(announcements(r#"{"changes":[]}"#).unwrap().is_empty());
+        assert!(changed(r#"{"changes":[]}"#).is_empty());
     }
 }

@@ -14,8 +14,8 @@ mod sets;
 use encoding::Span;
 use exports::midplane::{
     files::files::{
-        Change, Content, CreateMode, Done, Edited, Encoding, Entry, Error, Guest as Files, LetterCase, Outcome, Page,
-        Range, Replacement, SearchResult, Written,
+        Change, Content, CreateMode, Done, Edited, Encoding, Entry, Error, Findings, Guest as Files, LetterCase,
+        Outcome, Page, Range, Replacement, SearchResult, Written,
     },
     host::{
         lifecycle::{Ending, Guest as Lifecycle, Occasion},
@@ -56,7 +56,11 @@ impl Subscriber for Plugin {
         if event.topic != "midplane.files" {
             return Ok(());
         }
-        for payload in changes::announcements(&event.payload)? {
+        let news = changes::news(&event.payload)?;
+        if let Some(degraded) = news.degraded {
+            events::publish("files.watch_degraded", &degraded)?;
+        }
+        for payload in news.changed {
             events::publish("files.changed", &payload)?;
         }
         Ok(())
@@ -183,6 +187,11 @@ impl Files for Plugin {
             timeout_ms: timeout_ms.unwrap_or(search::TIMEOUT_MS_DEFAULT),
         };
         search::run(&query).await
+    }
+
+    fn find(query: String, limit: Option<u32>) -> Result<Findings, Error> {
+        let limit = limit.unwrap_or(search::FOUND_DEFAULT);
+        text::find(&query, within("params.limit", limit, search::FOUND_MAX)?).map(Findings::from)
     }
 }
 

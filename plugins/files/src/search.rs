@@ -10,7 +10,9 @@ use midplane_sdk::{
 use serde_json::{Value, json};
 
 use crate::{
-    exports::midplane::files::files::{ContextLine, Error, FileHits, Hit, SearchLimit, SearchResult, Span},
+    exports::midplane::files::files::{
+        ContextLine, Error, FileHits, Findings, FoundFile, Hit, SearchLimit, SearchResult, Span,
+    },
     midplane::host::{context_async, search_async},
 };
 
@@ -20,6 +22,9 @@ pub const RESULTS_DEFAULT: u32 = 1000;
 pub const RESULTS_MAX: u32 = 20_000;
 /// Time where the caller names none.
 pub const TIMEOUT_MS_DEFAULT: u64 = 10_000;
+/// Files that are found where the caller names no number, and the most.
+pub const FOUND_DEFAULT: u32 = 50;
+pub const FOUND_MAX: u32 = 1000;
 /// Bytes of JSON that an answer holds, so that it stays below the largest message.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
 
@@ -152,16 +157,33 @@ impl From<host::Hit> for Hit {
         let lines = |lines: Vec<host::Line>| {
             lines.into_iter().map(|line| ContextLine { line: line.number, text: line.text }).collect()
         };
-        let span = |span: host::Span| Span { column: span.column, length: span.length };
         Self {
             line: hit.line.number,
             text: hit.line.text,
             text_column: hit.line.column,
             cut: hit.line.cut,
-            spans: hit.spans.into_iter().map(span).collect(),
+            spans: hit.spans.into_iter().map(Span::from).collect(),
             before: lines(hit.before),
             after: lines(hit.after),
         }
+    }
+}
+
+impl From<host::Span> for Span {
+    fn from(span: host::Span) -> Self {
+        Self { column: span.column, length: span.length }
+    }
+}
+
+impl From<host::Findings> for Findings {
+    fn from(findings: host::Findings) -> Self {
+        let file = |file: host::FoundFile| FoundFile {
+            path: file.path,
+            score: file.score,
+            spans: file.spans.into_iter().map(Span::from).collect(),
+        };
+        let files = findings.files.into_iter().map(file).collect();
+        Self { files, fitting: findings.fitting, known: findings.known }
     }
 }
 

@@ -9,25 +9,30 @@ use std::{
     time::Instant,
 };
 
-use midplane_model::limits::{WATCH_CHANGES_MAX, WATCH_DEBOUNCE, WATCH_HASH_BYTES_MAX};
+use midplane_model::limits::{WATCH_BATCH_BYTES_MAX, WATCH_CHANGES_MAX, WATCH_DEBOUNCE, WATCH_HASH_BYTES_MAX};
 use notify::{Config, RecommendedWatcher, Watcher as _};
 use tokio::sync::oneshot;
 
 use super::{
-    Batch, Change, ChangeKind, Status, WatchError,
+    Batch, Budget, Change, ChangeKind, Index, Status, WatchError,
     disk::WatchedDisk,
     exclusions::Exclusions,
     hint::{Hint, Tap},
     pending::{Pending, Work},
+    polling::Polling,
     subscribers::Subscribers,
     tree::{Found, Tree},
 };
-use crate::files::{RelativePath, Root, Trace, Version};
+use crate::{
+    files::{RelativePath, Root, Trace, Version},
+    ignores::RULE_FILES,
+};
 
 /// What a watcher's thread is given.
 pub(super) struct Setup {
     pub root: Root,
     pub exclusions: Arc<Exclusions>,
+    pub budget: Budget,
     pub subscribers: Arc<Subscribers>,
     pub status: Arc<Status>,
     pub wake: SyncSender<Hint>,
@@ -54,6 +59,9 @@ struct Engine {
     disk: WatchedDisk,
     tree: Tree,
     pending: Pending,
+    polling: Polling,
+    /// Of the tree at a revision.
+    index: Option<(u64, Arc<Index>)>,
     subscribers: Arc<Subscribers>,
     status: Arc<Status>,
     /// Somebody has a rescan to be told of, and may have room by now.
@@ -62,7 +70,7 @@ struct Engine {
 
 impl Engine {
     fn start(setup: Setup) -> notify::Result<Self> {
-        let Setup { root, exclusions, subscribers, status, wake } = setup;
+        let Setup { root, exclusions, budget, subscribers, status, wake } = setup;
         let tap = Tap {
             location: root.location().to_owned(),
             exclusions: exclusions.clone(),
@@ -70,14 +78,19 @@ impl Engine {
             hints: wake,
         };
         let kernel = RecommendedWatcher::new(tap, Config::default().with_follow_symlinks(false))?;
-        let mut disk = WatchedDisk { root, exclusions, kernel, status: status.clone() };
-        disk.watch_root()?;
+        let mut disk = WatchedDisk::new(root, exclusions, kernel, status.clone(), budget)?;
         let mut tree = Tree::default();
         tree.learn(&mut disk);
-        Ok(Self { disk, tree, pending: Pending::default(), subscribers, status, owing: false })
+        // Whoever subscribes is told of it from the status.
+        drop(disk.degraded());
+        let (pending, polling) = (Pending::default(), Polling::default());
+        Ok(Self { disk, tree, pending, polling, index: None, subscribers, status, owing: false })
     }
 
     fn serve(&mut self, hints: &Receiver<Hint>) {
+        if self.status.late.load(Ordering::Acquire) {
+            self.subscribers.send(&Batch { rescan: Some(RelativePath::root()), ..Batch::default() });
+        }
         loop {
             match self.next(hints) {
                 Ok(hint) => self.pending.note(hint, Instant::now()),
@@ -92,10 +105,35 @@ impl Engine {
             }
             if self.pending.due().is_some_and(|due| due <= Instant::now()) {
                 let work = self.pending.take();
-                self.flush(&work);
+                self.flush(work);
+            }
+            if !self.disk.polled().is_empty() && self.polling.due() <= Instant::now() {
+                self.poll();
             }
             if self.owing {
                 self.owing = self.subscribers.settle();
+            }
+            for request in self.status.requests.take() {
+                // Whoever asked may be gone.
+                _ = request.send(self.index());
+            }
+        }
+    }
+
+    fn poll(&mut self) {
+        let begun = Instant::now();
+        self.flush(Work { polled: self.disk.polled().clone(), ..Work::default() });
+        self.polling.looked(Instant::now(), begun.elapsed());
+    }
+
+    fn index(&mut self) -> Arc<Index> {
+        let revision = self.tree.revision();
+        match &self.index {
+            Some((known, index)) if *known == revision => index.clone(),
+            _ => {
+                let index = Arc::new(Index::of(&self.tree, &self.disk));
+                self.index = Some((revision, index.clone()));
+                index
             }
         }
     }
@@ -103,32 +141,41 @@ impl Engine {
     /// The next hint, or a timeout when it is time to look or to try a slow subscriber again.
     fn next(&self, hints: &Receiver<Hint>) -> Result<Hint, RecvTimeoutError> {
         let retry = self.owing.then(|| Instant::now() + WATCH_DEBOUNCE);
-        match self.pending.due().into_iter().chain(retry).min() {
+        let poll = (!self.disk.polled().is_empty()).then(|| self.polling.due());
+        match self.pending.due().into_iter().chain(retry).chain(poll).min() {
             Some(at) => hints.recv_timeout(at.saturating_duration_since(Instant::now())),
             None => hints.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
-    fn flush(&mut self, work: &Work) {
-        let found = self.tree.compare(work, &mut self.disk);
-        let mut budget_bytes = WATCH_HASH_BYTES_MAX;
-        let mut rescan = work.lost.clone();
-        for part in found.chunks(WATCH_CHANGES_MAX) {
-            let changes = part.iter().map(|found| self.describe(found, &mut budget_bytes)).collect();
-            self.subscribers.send(&Batch { changes, rescan: rescan.take() });
+    fn flush(&mut self, mut work: Work) {
+        for path in work.dirty.iter().filter(|path| RULE_FILES.contains(&path.name())) {
+            let directory = path.parent().unwrap_or_else(RelativePath::root);
+            self.disk.forget_rules(&directory);
+            work.reread.insert(directory);
         }
-        if rescan.is_some() {
-            self.subscribers.send(&Batch { changes: Vec::new(), rescan });
+        let found = self.tree.compare(&work, &mut self.disk);
+        let mut budget_bytes = WATCH_HASH_BYTES_MAX;
+        let (mut rescan, mut degraded) = (work.lost.clone(), self.disk.degraded());
+        let mut rest = found.as_slice();
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(batch_of(rest));
+            rest = after;
+            let changes = part.iter().map(|found| self.describe(found, &mut budget_bytes)).collect();
+            self.subscribers.send(&Batch { changes, rescan: rescan.take(), degraded: degraded.take() });
+        }
+        if rescan.is_some() || degraded.is_some() {
+            self.subscribers.send(&Batch { changes: Vec::new(), rescan, degraded });
         }
         // A deletion of ours that cancelled out with a creation must not be taken for somebody's later one.
         for path in &work.dirty {
-            self.disk.root.claim(path, Trace::Gone);
+            self.disk.root().claim(path, Trace::Gone);
         }
         self.owing = self.subscribers.settle();
     }
 
     fn describe(&self, found: &Found, budget_bytes: &mut u64) -> Change {
-        let root = &self.disk.root;
+        let root = self.disk.root();
         let own = root.claim(&found.path, found.look.map_or(Trace::Gone, Trace::from));
         let (version, origin) = own.map_or((None, None), |own| (own.version, own.origin));
         Change {
@@ -145,7 +192,17 @@ impl Engine {
     fn version(&self, found: &Found, budget_bytes: &mut u64) -> Option<Version> {
         let look = found.look.filter(|look| look.file && found.kind != ChangeKind::Deleted)?;
         *budget_bytes = budget_bytes.checked_sub(look.size)?;
-        let (file, facts) = self.disk.root.jail().open_file(&found.path).ok()?;
+        let (file, facts) = self.disk.root().jail().open_file(&found.path).ok()?;
         Version::of_file(&file, &facts).ok().map(|(version, _)| version)
     }
+}
+
+/// How many of the changes go into one batch: at most `WATCH_CHANGES_MAX`, with paths of `WATCH_BATCH_BYTES_MAX` together.
+fn batch_of(found: &[Found]) -> usize {
+    let mut bytes = 0;
+    let fits = |found: &&Found| {
+        bytes += found.path.as_str().len() + found.from.as_ref().map_or(0, |from| from.as_str().len());
+        bytes <= WATCH_BATCH_BYTES_MAX
+    };
+    found.iter().take(WATCH_CHANGES_MAX).take_while(fits).count().max(1)
 }

@@ -3,33 +3,46 @@
 //! The kernel's notifications are hints that a path may have changed ([`hint`]). They gather until the tree is quiet
 //! ([`pending`]); then what is on the disk is compared with what was known ([`tree`]), and the difference is the batch. So
 //! a lost, doubled or reordered notification costs at most a look, and a file that comes and goes is no change at all.
-//! Directories are watched one by one, and those that [`Exclusions`] names are not even entered; on systems other than
-//! Linux the kernel watches the whole tree and the same rule filters.
+//! Directories are watched one by one, and those that [`Exclusions`] or the rules of the tree name are not even entered; on
+//! systems other than Linux the kernel watches the whole tree and the same rule filters. What the kernel cannot watch, or
+//! the [`Budget`] does not allow, is looked at every now and then ([`polling`]), and [`Degraded`] says so.
 //!
 //! One thread per watcher does it all ([`engine`]). Knows nothing of topics or plugins; who changed a file it knows only
 //! for changes made through the same [`Root`].
 
+mod budget;
+mod degraded;
 mod disk;
 mod engine;
 mod exclusions;
 mod hint;
+mod index;
 mod pending;
+mod polling;
+mod scope;
 mod subscribers;
 mod tree;
 
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
     thread::JoinHandle,
 };
 
+pub use budget::Budget;
+pub use degraded::{Degraded, Reason};
 pub use exclusions::Exclusions;
 use hint::Hint;
-use midplane_model::{Fault, limits::WATCH_SIGNALS_MAX};
+pub(crate) use index::Index;
+use midplane_model::{
+    Fault,
+    limits::{WATCH_SIGNALS_MAX, WATCH_START_MAX},
+};
+pub use scope::Scope;
 use subscribers::Subscribers;
 use tokio::sync::{mpsc, oneshot};
 
@@ -67,6 +80,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// Changes at or below this path may be missing: read it again.
     pub rescan: Option<RelativePath>,
+    /// From now on this is watched less well.
+    pub degraded: Option<Degraded>,
 }
 
 /// Why a tree cannot be watched.
@@ -115,16 +130,46 @@ struct Status {
     stop: AtomicBool,
     /// Hints were dropped because the queue of `WATCH_SIGNALS_MAX` was full: look at everything.
     lost: AtomicBool,
+    /// Nobody waited until the tree was known: whoever has looked at it meanwhile has to look again.
+    late: AtomicBool,
+    watched: AtomicUsize,
     unwatched: AtomicUsize,
+    degraded: Mutex<Option<Degraded>>,
+    requests: index::Requests,
+}
+
+impl Status {
+    fn degraded(&self) -> MutexGuard<'_, Option<Degraded>> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Figures of a watcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchStats {
+    /// Directories that the kernel watches.
+    pub watched: usize,
+    /// Directories that are polled instead.
+    pub polled: usize,
+    pub subscribers: usize,
 }
 
 impl Watcher {
-    /// Watches the tree of `root`. When this resolves the tree is known, and every later change will be told.
+    /// Watches the tree of `root`. When this resolves the tree is known, and every later change will be told. A tree that is
+    /// not known within `WATCH_START_MAX` is learned in the background, and then a `rescan` of everything is told.
     ///
     /// # Errors
     /// [`WatchError::Watch`] when the kernel refuses the root itself. Directories below that it refuses (there is a
-    /// limit per user) are counted in [`Watcher::unwatched_directories`].
+    /// limit per user) are polled, and told as [`Degraded`].
     pub async fn start(root: &Root, exclusions: Exclusions) -> Result<Self, WatchError> {
+        Self::within(root, exclusions, Budget::of_system()).await
+    }
+
+    /// As [`Watcher::start`], with another budget.
+    ///
+    /// # Errors
+    /// As [`Watcher::start`].
+    pub async fn within(root: &Root, exclusions: Exclusions, budget: Budget) -> Result<Self, WatchError> {
         let status = Arc::new(Status::default());
         let subscribers = Arc::new(Subscribers::default());
         // When full, the kernel's hints are dropped and the thread looks at the whole tree instead.
@@ -133,6 +178,7 @@ impl Watcher {
         let setup = engine::Setup {
             root: root.clone(),
             exclusions: Arc::new(exclusions),
+            budget,
             subscribers: subscribers.clone(),
             status: status.clone(),
             wake: wake.clone(),
@@ -142,21 +188,39 @@ impl Watcher {
             .spawn(move || engine::run(setup, &hints, ready))
             .map_err(|source| WatchError::Start { source })?;
         let watcher = Self { subscribers, status, running: Mutex::new(Some(Running { wake, thread })) };
-        started.await.unwrap_or(Err(WatchError::Stopped))?;
+        match tokio::time::timeout(WATCH_START_MAX, started).await {
+            Ok(started) => started.unwrap_or(Err(WatchError::Stopped))?,
+            Err(_) => watcher.status.late.store(true, Ordering::Release),
+        }
         Ok(watcher)
     }
 
-    /// Every batch from now on. The channel holds `WATCH_BATCHES_MAX`; batches that find it full are merged into one
+    /// Every batch from now on, as far as it lies within the scope. The channel holds `WATCH_BATCHES_MAX`; batches that find it full are merged into one
     /// that says what to `rescan`, sent as soon as there is room. It ends when the watcher is closed.
     #[must_use]
-    pub fn subscribe(&self) -> mpsc::Receiver<Batch> {
-        self.subscribers.add()
+    pub fn subscribe(&self, scope: Scope) -> mpsc::Receiver<Batch> {
+        let degraded = self.status.degraded().clone();
+        self.subscribers.add(scope, degraded)
     }
 
-    /// Directories that the kernel would not watch: changes in them are not seen.
     #[must_use]
-    pub fn unwatched_directories(&self) -> usize {
-        self.status.unwatched.load(Ordering::Relaxed)
+    pub fn stats(&self) -> WatchStats {
+        let (watched, polled) = (&self.status.watched, &self.status.unwatched);
+        WatchStats {
+            watched: watched.load(Ordering::Relaxed),
+            polled: polled.load(Ordering::Relaxed),
+            subscribers: self.subscribers.count(),
+        }
+    }
+
+    /// The files that are known now; none when the watcher is closed.
+    pub(crate) async fn index(&self) -> Option<Arc<Index>> {
+        let answer = self.status.requests.add();
+        let wake = self.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.wake.clone();
+        // If there is no room, the thread is awake anyway.
+        _ = wake.try_send(Hint::Wake);
+        drop(wake);
+        answer.await.ok()
     }
 
     /// Stops watching and joins the threads. Dropping the future leaves them to finish on their own.

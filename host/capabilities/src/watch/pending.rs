@@ -22,10 +22,16 @@ pub(super) struct Pending {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Work {
     pub dirty: BTreeSet<RelativePath>,
+    /// What was made or deleted in between: it may be another one though its inode number is the same.
+    pub replaced: BTreeSet<RelativePath>,
     /// New name to old name, chains of renames made one.
     pub renames: BTreeMap<RelativePath, RelativePath>,
     /// Look at everything below, since hints are missing.
     pub lost: Option<RelativePath>,
+    /// Look at the entries of these directories, since there are no hints.
+    pub polled: BTreeSet<RelativePath>,
+    /// Enter everything below again, since other rules hold there.
+    pub reread: BTreeSet<RelativePath>,
 }
 
 impl Pending {
@@ -35,6 +41,7 @@ impl Pending {
             Hint::Touched(path) => _ = self.work.dirty.insert(path),
             Hint::Replaced(path) => {
                 self.work.renames.remove(&path);
+                self.work.replaced.insert(path.clone());
                 self.work.dirty.insert(path);
             }
             Hint::Renamed { from, to } => self.rename(from, to),
@@ -76,6 +83,7 @@ impl Pending {
     fn collapse(&mut self) {
         let dirty = std::mem::take(&mut self.work.dirty);
         self.work.renames.clear();
+        self.work.replaced.clear();
         if let Some(common) = dirty.into_iter().reduce(|a, b| a.common_ancestor(&b)) {
             self.lose(common);
         }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use midplane_model::limits::WATCH_BATCHES_MAX;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::Batch;
+use super::{Batch, Degraded, Scope};
 use crate::files::RelativePath;
 
 /// The receivers of one watcher.
@@ -19,6 +19,7 @@ struct List {
 }
 
 struct Subscriber {
+    scope: Scope,
     sender: mpsc::Sender<Batch>,
     /// What it has to read again, because batches found its channel full.
     owed: Option<RelativePath>,
@@ -26,13 +27,24 @@ struct Subscriber {
 
 impl Subscribers {
     /// Another receiver. When its channel is full, batches merge into an owed rescan.
-    pub fn add(&self) -> mpsc::Receiver<Batch> {
+    /// `degraded` is what it has to know in the beginning.
+    pub fn add(&self, scope: Scope, degraded: Option<Degraded>) -> mpsc::Receiver<Batch> {
         let (sender, receiver) = mpsc::channel(WATCH_BATCHES_MAX);
         let mut list = self.lock();
         if !list.closed {
-            list.subscribers.push(Subscriber { sender, owed: None });
+            let mut subscriber = Subscriber { scope, sender, owed: None };
+            if degraded.is_none() || subscriber.send(&Batch { degraded, ..Batch::default() }) {
+                list.subscribers.push(subscriber);
+            }
         }
         receiver
+    }
+
+    /// How many there are that still read.
+    pub fn count(&self) -> usize {
+        let mut list = self.lock();
+        list.subscribers.retain(|subscriber| !subscriber.sender.is_closed());
+        list.subscribers.len()
     }
 
     /// Gives the batch to everybody.
@@ -65,6 +77,7 @@ impl Subscriber {
         if !self.settle() {
             return false;
         }
+        let Some(batch) = self.scope.narrow(batch) else { return true };
         // Nothing overtakes what is owed.
         if self.owed.is_none() {
             match self.sender.try_send(batch.clone()) {
@@ -73,13 +86,13 @@ impl Subscriber {
                 Err(TrySendError::Full(_)) => {}
             }
         }
-        self.owed = self.owed.take().into_iter().chain(region(batch)).reduce(|a, b| a.common_ancestor(&b));
+        self.owed = self.owed.take().into_iter().chain(region(&batch)).reduce(|a, b| a.common_ancestor(&b));
         true
     }
 
     fn settle(&mut self) -> bool {
         let Some(path) = self.owed.take() else { return !self.sender.is_closed() };
-        match self.sender.try_send(Batch { changes: Vec::new(), rescan: Some(path.clone()) }) {
+        match self.sender.try_send(Batch { rescan: Some(path.clone()), ..Batch::default() }) {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(_)) => {
@@ -111,13 +124,17 @@ mod tests {
     fn batch(text: &str) -> Batch {
         let change =
             Change { kind: ChangeKind::Created, path: path(text), from: None, dir: false, version: None, origin: None };
-        Batch { changes: vec![change], rescan: None }
+        Batch { changes: vec![change], ..Batch::default() }
+    }
+
+    fn all(subscribers: &Subscribers) -> mpsc::Receiver<Batch> {
+        subscribers.add(Scope::everything(), None)
     }
 
     #[test]
     fn batches_that_find_a_receiver_full_become_one_rescan_before_anything_newer() {
         let subscribers = Subscribers::default();
-        let (mut slow, mut fast) = (subscribers.add(), subscribers.add());
+        let (mut slow, mut fast) = (all(&subscribers), all(&subscribers));
         for n in 0..WATCH_BATCHES_MAX + 2 {
             subscribers.send(&batch(&format!("a/b{n}/c")));
             assert!(fast.try_recv().is_ok());
@@ -127,7 +144,7 @@ mod tests {
             assert_eq!(slow.try_recv().expect("kept").rescan, None);
         }
         subscribers.send(&batch("x"));
-        assert_eq!(slow.try_recv(), Ok(Batch { changes: vec![], rescan: Some(path("a")) }));
+        assert_eq!(slow.try_recv(), Ok(Batch { rescan: Some(path("a")), ..Batch::default() }));
         assert_eq!(slow.try_recv(), Ok(batch("x")));
         assert!(!subscribers.settle());
     }
@@ -135,13 +152,13 @@ mod tests {
     #[test]
     fn receivers_that_are_gone_are_forgotten_and_closing_ends_the_rest() {
         let subscribers = Subscribers::default();
-        drop(subscribers.add());
-        let mut stays = subscribers.add();
+        drop(all(&subscribers));
+        let mut stays = all(&subscribers);
         subscribers.send(&batch("a"));
-        assert_eq!(subscribers.lock().subscribers.len(), 1);
+        assert_eq!(subscribers.count(), 1);
         subscribers.close();
         assert_eq!(stays.try_recv(), Ok(batch("a")));
         assert_eq!(stays.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
-        assert_eq!(subscribers.add().try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+        assert_eq!(all(&subscribers).try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
     }
 }

@@ -21,7 +21,7 @@ impl Watched {
         prepare(dir.path());
         let root = Root::open(dir.path()).expect("root");
         let watcher = Watcher::start(&root, Exclusions::default()).await.expect("watcher");
-        let batches = watcher.subscribe();
+        let batches = watcher.subscribe(Scope::everything());
         Self { dir, root, watcher, batches }
     }
 
@@ -168,7 +168,7 @@ async fn closing_joins_the_threads_and_ends_the_subscriptions() {
     let mut watched = Watched::new(|_| {}).await;
     watched.watcher.close().await;
     assert_eq!(watched.batches.recv().await, None);
-    assert_eq!(watched.watcher.subscribe().recv().await, None);
+    assert_eq!(watched.watcher.subscribe(Scope::everything()).recv().await, None);
     watched.watcher.close().await;
 }
 
@@ -178,4 +178,109 @@ async fn a_root_that_is_gone_cannot_be_watched() {
     let root = Root::open(dir.path()).expect("root");
     drop(dir);
     assert!(matches!(Watcher::start(&root, Exclusions::default()).await, Err(WatchError::Watch { .. })));
+}
+
+impl Watched {
+    async fn with_budget(directories: usize, prepare: impl FnOnce(&std::path::Path)) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        prepare(dir.path());
+        let root = Root::open(dir.path()).expect("root");
+        let budget = Budget { directories, entries: 1000 };
+        let watcher = Watcher::within(&root, Exclusions::default(), budget).await.expect("watcher");
+        let batches = watcher.subscribe(Scope::everything());
+        Self { dir, root, watcher, batches }
+    }
+
+    /// The next batch.
+    async fn batch(&mut self) -> Batch {
+        tokio::time::timeout(Duration::from_secs(20), self.batches.recv()).await.expect("in time").expect("open")
+    }
+}
+
+#[tokio::test]
+async fn directories_that_rules_ignore_are_seen_and_not_entered_until_the_rules_change() {
+    let mut watched = Watched::new(|dir| {
+        fs::create_dir_all(dir.join("out/deep")).expect("mkdir");
+        fs::write(dir.join(".gitignore"), "out/\n*.log\n").expect("write");
+    })
+    .await;
+    fs::write(watched.at("out/unseen"), "").expect("write");
+    fs::write(watched.at("seen.log"), "").expect("write");
+    assert_eq!(told(&watched.until("seen.log").await), [(ChangeKind::Created, "seen.log")]);
+    assert_eq!(watched.watcher.stats().watched, 1, "the root");
+
+    fs::write(watched.at(".gitignore"), "").expect("write");
+    let changes = watched.until("out/unseen").await;
+    let created = [(ChangeKind::Created, "out/deep"), (ChangeKind::Created, "out/unseen")];
+    assert!(created.iter().all(|change| told(&changes).contains(change)), "{changes:?}");
+    fs::write(watched.at("out/deep/x"), "").expect("write");
+    watched.until("out/deep/x").await;
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_budget_is_polled_and_said_with_the_remedy() {
+    let mut watched = Watched::with_budget(2, |dir| {
+        for name in ["a", "b/c"] {
+            fs::create_dir_all(dir.join(name)).expect("mkdir");
+        }
+    })
+    .await;
+    let degraded = watched.batch().await.degraded.expect("told first");
+    assert_eq!(degraded.reason, Reason::Budget { directories: 2 });
+    assert!(degraded.reason.to_string().contains("max_user_watches"), "{}", degraded.reason);
+    assert_eq!((watched.watcher.stats().watched, watched.watcher.stats().polled), (2, 2));
+    for name in ["a/1", "b/2", "b/c/3"] {
+        fs::write(watched.at(name), "1").expect("write");
+    }
+    let mut missing = std::collections::BTreeSet::from(["a/1", "b/2", "b/c/3"]);
+    while !missing.is_empty() {
+        for change in watched.batch().await.changes {
+            missing.remove(change.path.as_str());
+        }
+    }
+    fs::write(watched.at("b/c/3"), "22").expect("write");
+    assert_eq!(told(&watched.until("b/c/3").await), [(ChangeKind::Modified, "b/c/3")]);
+    fs::remove_dir_all(watched.at("b")).expect("remove");
+    assert_eq!(told(&watched.until("b").await), [(ChangeKind::Deleted, "b")]);
+}
+
+#[tokio::test]
+async fn watches_of_what_is_gone_are_released_and_those_of_what_has_moved_are_not_lost() {
+    let mut watched = Watched::new(|dir| fs::create_dir_all(dir.join("a/b/c")).expect("mkdir")).await;
+    assert_eq!(watched.watcher.stats().watched, 4);
+    fs::rename(watched.at("a"), watched.at("z")).expect("rename");
+    watched.until("z").await;
+    assert_eq!(watched.watcher.stats().watched, 4);
+    fs::write(watched.at("z/b/c/x"), "").expect("write");
+    watched.until("z/b/c/x").await;
+    fs::remove_dir_all(watched.at("z/b")).expect("remove");
+    watched.until("z/b").await;
+    assert_eq!(watched.watcher.stats().watched, 2);
+}
+
+#[tokio::test]
+async fn a_subscriber_hears_of_its_own_part_only_and_counts_until_it_is_gone() {
+    let watched = Watched::new(|dir| fs::create_dir(dir.join("docs")).expect("mkdir")).await;
+    let mut docs = watched.watcher.subscribe(Scope::of(vec![path("docs")]));
+    assert_eq!(watched.watcher.stats().subscribers, 2);
+    fs::write(watched.at("secret"), "").expect("write");
+    fs::write(watched.at("docs/x"), "").expect("write");
+    let batch = docs.recv().await.expect("open");
+    assert_eq!(told(&batch.changes), [(ChangeKind::Created, "docs/x")]);
+    drop(docs);
+    assert_eq!(watched.watcher.stats().subscribers, 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_was_made_again_with_the_same_number_is_watched_again() {
+    let mut watched = Watched::new(|dir| fs::create_dir(dir.join("a")).expect("mkdir")).await;
+    for round in 0..5 {
+        fs::remove_dir_all(watched.at("a")).expect("remove");
+        fs::create_dir(watched.at("a")).expect("mkdir");
+        fs::write(watched.at("a/first"), "").expect("write");
+        watched.until("a/first").await;
+        let later = format!("a/later{round}");
+        fs::write(watched.at(&later), "").expect("write");
+        watched.until(&later).await;
+    }
 }

@@ -5,7 +5,7 @@
 //! because inode numbers are used again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound::{Excluded, Included, Unbounded},
 };
 
@@ -30,6 +30,10 @@ pub(super) trait Disk {
     fn look(&self, path: &RelativePath) -> Option<Look>;
     /// Begins to watch a directory, and then reads its names. Nothing for directories that are not entered.
     fn enter(&mut self, directory: &RelativePath) -> Vec<String>;
+    /// What was entered is not there any more, or not under this name.
+    fn leave(&mut self, directory: &RelativePath);
+    /// Whether a directory may be entered when so many entries are known.
+    fn has_room(&mut self, entries: usize, directory: &RelativePath) -> bool;
 }
 
 /// A difference.
@@ -47,27 +51,45 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     known: BTreeMap<RelativePath, Look>,
+    /// Counts the comparisons that have found something.
+    revision: u64,
 }
 
 impl Tree {
     /// Learns the whole tree, as it is in the beginning.
     pub fn learn(&mut self, disk: &mut dyn Disk) {
         Comparison::new(self, disk).everything_below(&RelativePath::root());
+        self.revision += 1;
     }
 
     /// Looks where the work says and takes over what is there; the differences, parents before children.
     pub fn compare(&mut self, work: &Work, disk: &mut dyn Disk) -> Vec<Found> {
         let mut comparison = Comparison::new(self, disk);
+        comparison.replaced = Some(&work.replaced);
         for (to, from) in &work.renames {
             comparison.rename(from, to);
         }
         for path in &work.dirty {
             comparison.entry(path);
         }
-        if let Some(path) = &work.lost {
+        for path in &work.polled {
+            comparison.directory(path);
+        }
+        for path in work.reread.iter().chain(&work.lost) {
             comparison.everything_below(path);
         }
-        comparison.found
+        let found = comparison.found;
+        self.revision += u64::from(!found.is_empty());
+        found
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Files with the times of their last change, in the order of their paths.
+    pub fn files(&self) -> impl Iterator<Item = (&RelativePath, i64)> {
+        self.known.iter().filter(|(_, look)| look.file).map(|(path, look)| (path, look.mtime_ns))
     }
 
     fn below(&self, path: &RelativePath) -> Vec<RelativePath> {
@@ -91,12 +113,13 @@ impl Tree {
 struct Comparison<'a> {
     tree: &'a mut Tree,
     disk: &'a mut dyn Disk,
+    replaced: Option<&'a BTreeSet<RelativePath>>,
     found: Vec<Found>,
 }
 
 impl<'a> Comparison<'a> {
     fn new(tree: &'a mut Tree, disk: &'a mut dyn Disk) -> Self {
-        Self { tree, disk, found: Vec::new() }
+        Self { tree, disk, replaced: None, found: Vec::new() }
     }
 
     /// Compares one entry, and what is below it where that is new.
@@ -109,7 +132,7 @@ impl<'a> Comparison<'a> {
             (Some(before), Some(now)) if before.dir == now.dir => self.still_there(path, before, now),
             (before, now) => {
                 if let Some(before) = before {
-                    self.tree.remove(path);
+                    self.remove(path);
                     self.report(ChangeKind::Deleted, path, before.dir, None);
                 }
                 if let Some(now) = now {
@@ -129,9 +152,37 @@ impl<'a> Comparison<'a> {
             self.report(ChangeKind::Modified, path, false, Some(now));
         }
         // Another directory under the same name is one that nobody watches yet.
-        if now.dir && before.ino != now.ino {
+        let replaced = || self.replaced.is_some_and(|replaced| replaced.contains(path));
+        if now.dir && (before.ino != now.ino || replaced()) {
+            self.disk.leave(path);
             self.everything_below(path);
         }
+    }
+
+    /// Compares a directory's own entries, and what is below those that are new.
+    fn directory(&mut self, path: &RelativePath) {
+        if !path.is_root() && !self.disk.look(path).is_some_and(|look| look.dir) {
+            return self.entry(path);
+        }
+        for entry in self.tree.below(path) {
+            if entry.parent().as_ref() == Some(path) && self.tree.known.contains_key(&entry) {
+                self.entry(&entry);
+            }
+        }
+        for name in self.disk.enter(path) {
+            let entry = path.join(&name);
+            if !self.tree.known.contains_key(&entry) {
+                self.entry(&entry);
+            }
+        }
+    }
+
+    fn remove(&mut self, path: &RelativePath) -> Vec<(RelativePath, Look)> {
+        let removed = self.tree.remove(path);
+        for (directory, _) in removed.iter().filter(|(_, look)| look.dir) {
+            self.disk.leave(directory);
+        }
+        removed
     }
 
     /// A rename, if the disk bears it out. What is at the old name now is looked at like any other path.
@@ -140,8 +191,8 @@ impl<'a> Comparison<'a> {
         if (before.dir, before.ino) != (now.dir, now.ino) || to.is_within(from) {
             return;
         }
-        self.tree.remove(to);
-        for (path, look) in self.tree.remove(from) {
+        self.remove(to);
+        for (path, look) in self.remove(from) {
             if let Some(path) = path.rebase(from, to) {
                 self.tree.known.insert(path, look);
             }
@@ -182,6 +233,9 @@ impl<'a> Comparison<'a> {
     fn content(&mut self, path: &RelativePath) {
         let mut ahead = vec![path.clone()];
         while let Some(directory) = ahead.pop() {
+            if !self.disk.has_room(self.tree.known.len(), &directory) {
+                continue;
+            }
             for name in self.disk.enter(&directory) {
                 let path = directory.join(&name);
                 let is_dir = match (self.tree.known.get(&path), self.disk.look(&path)) {

@@ -17,6 +17,8 @@ struct Fake {
     entries: BTreeMap<RelativePath, Look>,
     clock: u64,
     entered: Vec<RelativePath>,
+    /// What is entered and was not left.
+    inside: BTreeSet<RelativePath>,
 }
 
 impl Disk for Fake {
@@ -26,8 +28,17 @@ impl Disk for Fake {
 
     fn enter(&mut self, directory: &RelativePath) -> Vec<String> {
         self.entered.push(directory.clone());
+        self.inside.insert(directory.clone());
         let children = self.entries.keys().filter(|path| path.parent().as_ref() == Some(directory));
         children.map(|path| path.name().to_owned()).collect()
+    }
+
+    fn leave(&mut self, directory: &RelativePath) {
+        self.inside.remove(directory);
+    }
+
+    fn has_room(&mut self, _: usize, _: &RelativePath) -> bool {
+        true
     }
 }
 
@@ -230,9 +241,15 @@ fn apply(disk: &mut Fake, step: &Step) -> Option<Hint> {
 }
 
 proptest! {
-    /// The promise of a batch: a client that applies it has the paths that are there.
+    /// The promise of batches: a client that applies them has the paths that are there, wherever one batch ends and the next
+    /// begins, whatever hints were lost in between if that is known, and for what is only polled.
     #[test]
-    fn applying_the_changes_to_the_old_tree_gives_the_new_one(before in steps(), after in steps()) {
+    fn applying_the_changes_to_the_old_tree_gives_the_new_one(
+        before in steps(),
+        after in steps(),
+        cuts in prop::collection::vec(any::<bool>(), 12),
+        way in 0..3,
+    ) {
         let mut disk = Fake::default();
         before.iter().for_each(|step| drop(apply(&mut disk, step)));
         let mut tree = Tree::default();
@@ -240,10 +257,24 @@ proptest! {
         let mut mirror: BTreeSet<RelativePath> = disk.entries.keys().cloned().collect();
 
         let mut pending = Pending::default();
-        for hint in after.iter().filter_map(|step| apply(&mut disk, step)) {
-            pending.note(hint, std::time::Instant::now());
+        let mut found = Vec::new();
+        for (step, cut) in after.iter().zip(cuts) {
+            let Some(hint) = apply(&mut disk, step) else { continue };
+            if way == 0 {
+                pending.note(hint, std::time::Instant::now());
+            }
+            if cut {
+                found.extend(tree.compare(&pending.take(), &mut disk));
+            }
         }
-        for found in tree.compare(&pending.take(), &mut disk) {
+        let everything = disk.inside.clone();
+        let last = match way {
+            0 => pending.take(),
+            1 => Work { lost: Some(RelativePath::root()), ..Work::default() },
+            _ => Work { polled: everything, ..Work::default() },
+        };
+        found.extend(tree.compare(&last, &mut disk));
+        for found in found {
             match (found.kind, found.from) {
                 (ChangeKind::Created, _) => prop_assert!(mirror.insert(found.path)),
                 (ChangeKind::Modified, _) => prop_assert!(mirror.contains(&found.path)),
@@ -257,6 +288,9 @@ proptest! {
             }
         }
         prop_assert_eq!(&tree.known, &disk.entries);
+        let mut directories: BTreeSet<_> = disk.entries.iter().filter(|(_, look)| look.dir).map(|(path, _)| path.clone()).collect();
+        directories.insert(RelativePath::root());
+        prop_assert_eq!(&disk.inside, &directories, "every directory is watched, and nothing that is gone");
         prop_assert_eq!(mirror, disk.entries.keys().cloned().collect::<BTreeSet<_>>());
     }
 }

@@ -9,6 +9,7 @@ use midplane_capabilities::files::{
     ApplyOptions, Create, DeleteOptions, EditOptions, Entry, FilesError, Kind, ListOptions, MakeDirOptions,
     RelativePath, RenameOptions, Root, Version, WriteMode, WriteOptions, Written,
 };
+use midplane_capabilities::watch::Scope;
 use midplane_model::{ErrorCode, Fault};
 
 mod sets;
@@ -66,6 +67,12 @@ impl Guest {
                 Err(denied("files", &format!("{verb} {:?}", path.as_str())))
             }
         }
+    }
+
+    /// The parts of the served directory that may be read.
+    pub(super) fn readable(&self) -> Result<Scope, Fault> {
+        let floors: Vec<RelativePath> = self.package.manifest.grants.readable().cloned().collect();
+        if floors.is_empty() { Err(denied("files", "reading files")) } else { Ok(Scope::of(floors)) }
     }
 
     /// Which request changes a file: comes back with the watcher's news of it.
@@ -266,15 +273,15 @@ impl files::Host for Guest {
 
 impl watch::Host for Guest {
     async fn start(&mut self) -> Answer<()> {
-        let granted = self.granted("", Access::Read).map(drop);
-        if granted.is_ok() {
-            _ = self.inbox.send(Command::Watch(true)).await;
+        let scope = self.readable();
+        if let Ok(scope) = &scope {
+            _ = self.inbox.send(Command::Watch(Some(scope.clone()))).await;
         }
-        answer(granted)
+        answer(scope.map(drop))
     }
 
     async fn stop(&mut self) -> wasmtime::Result<()> {
-        _ = self.inbox.send(Command::Watch(false)).await;
+        _ = self.inbox.send(Command::Watch(None)).await;
         Ok(())
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use midplane_capabilities::search::{self as native, Case, FileHits, Hit, Limit, News, Query, Search, Summary};
+use midplane_capabilities::{
+    find::{self, FindQuery, Findings, FoundFile},
+    search::{self as native, Case, FileHits, Hit, Limit, News, Query, Search, Summary},
+};
 use midplane_model::{ErrorCode, Fault, limits::SEARCH_ANSWER_TIME};
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
@@ -77,6 +80,16 @@ impl search::Host for Guest {
         self.put_search(&searching, taken);
         Ok(next.map(news).map_err(|error| Fault::from(error).into()))
     }
+
+    async fn find(&mut self, query: String, limit: u32) -> Answer<search::Findings> {
+        let (scope, watcher) = (self.readable(), self.host.parts.watcher.clone());
+        let cancel = self.outgoing().cancel;
+        let find = async move {
+            let query = FindQuery { text: query, results_max: limit as usize, scope: scope? };
+            Ok(find::find(&watcher, query, cancel).await?)
+        };
+        Ok(self.in_time(find).await.map(findings).map_err(Error::from))
+    }
 }
 
 impl search::HostSearching for Guest {
@@ -116,13 +129,16 @@ fn file_hits(file: FileHits) -> search::FileHits {
 }
 
 fn hit(hit: Hit) -> search::Hit {
-    let span = |span: native::Span| search::Span { column: span.column, length: span.length };
     search::Hit {
         line: line(hit.line),
         spans: hit.spans.into_iter().map(span).collect(),
         before: hit.before.into_iter().map(line).collect(),
         after: hit.after.into_iter().map(line).collect(),
     }
+}
+
+fn span(span: native::Span) -> search::Span {
+    search::Span { column: span.column, length: span.length }
 }
 
 fn line(line: native::Line) -> search::Line {
@@ -141,5 +157,19 @@ fn done(summary: Summary) -> search::Summary {
         files: summary.files,
         binary: summary.binary,
         unreadable: summary.unreadable,
+    }
+}
+
+fn findings(findings: Findings) -> search::Findings {
+    let file = |file: FoundFile| search::FoundFile {
+        path: file.path.as_str().to_owned(),
+        score: file.score,
+        spans: file.spans.into_iter().map(span).collect(),
+    };
+    let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+    search::Findings {
+        files: findings.files.into_iter().map(file).collect(),
+        fitting: count(findings.fitting),
+        known: count(findings.known),
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use midplane_capabilities::{
     files::Root,
-    watch::{Batch, Exclusions, Watcher},
+    watch::{Batch, Exclusions, Scope, Watcher},
 };
 use midplane_model::{Fault, limits::RELOAD_QUIET};
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -35,8 +35,8 @@ pub(super) async fn open(
     let Some(folder) = folder else { return Ok((None, None)) };
     let root = Root::open(&folder)
         .map_err(|error| Fault::not_found(format!("the plugin folder {}: {error}", folder.display())))?;
-    let watcher = Watcher::start(&root, Exclusions::default()).await?;
-    let batches = watcher.subscribe();
+    let watcher = Watcher::start(&root, Exclusions::without_rules()).await?;
+    let batches = watcher.subscribe(Scope::everything());
     let task = tokio::spawn(gather(batches, commands.downgrade()));
     Ok((Some(root), Some(FolderWatch { watcher, task })))
 }

@@ -10,7 +10,7 @@ use exports::{
     midplane::host::subscriber::{Event, Guest as Subscriber},
     test::asker::asker::{Error, Guest},
 };
-use midplane_sdk::host::{events, files, services, storage, terminals, watch};
+use midplane_sdk::host::{context, events, files, services, storage, terminals, watch};
 
 midplane_sdk::generate!({ path: ["../../../wit/host", "wit"], world: "test:asker/guest" });
 
@@ -151,7 +151,11 @@ impl Guest for Asker {
 
 /// Without it a subscription would be refused before anybody looks at the grants.
 impl Subscriber for Asker {
-    fn on_event(_: Event) -> Result<(), Error> {
+    fn on_event(event: Event) -> Result<(), Error> {
+        if event.topic == "midplane.files" {
+            let (name, _) = context::plugin();
+            events::publish(&format!("{name}.heard"), &event.payload)?;
+        }
         Ok(())
     }
 }
