@@ -2,6 +2,35 @@ use anyhow::Result;
 use midplane_tests::Host;
 
 #[tokio::test]
+async fn the_doctor_says_what_is_well_and_what_to_do_about_the_rest() -> Result<()> {
+    let host = Host::start().await?;
+    let (code, stdout, stderr) = host.cli(&["doctor"]).await?;
+    assert_eq!(code, 0, "{stdout} {stderr}");
+    assert!(stdout.contains("ok    plugin files is running"), "{stdout}");
+    host.connect().await?.call("plugin.disable", serde_json::json!({ "name": "files" })).await?;
+    let (_, stdout, _) = host.cli(&["doctor"]).await?;
+    assert!(stdout.contains("warn  plugin files is disabled\n      midplane plugin enable files"), "{stdout}");
+    let (code, stdout, _) = host.cli(&["doctor", "--url", "http://127.0.0.1:1", "--json"]).await?;
+    let findings: serde_json::Value = serde_json::from_str(&stdout)?;
+    let host_is_gone = |finding: &serde_json::Value| finding["fatal"] == true && finding["remedy"] == "midplane serve";
+    assert!(code == 1 && findings.as_array().is_some_and(|all| all.iter().any(host_is_gone)), "{stdout}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn shells_complete_every_command() -> Result<()> {
+    let host = Host::start().await?;
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, stderr) = host.cli(&["completions", shell]).await?;
+        assert_eq!(code, 0, "{stderr}");
+        for command in ["serve", "plugin", "doctor", "--tls-cert"] {
+            assert!(script.contains(command.trim_start_matches('-')), "{shell}: {command}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_command_line_ends_with_the_codes_of_the_contract() -> Result<()> {
     let host = Host::start().await?;
     for (arguments, expected) in [

@@ -46,6 +46,36 @@ async fn every_method_answers_the_same_over_websocket_http_rest_local_socket_and
     Ok(())
 }
 
+#[tokio::test]
+async fn every_reference_in_the_asyncapi_document_leads_somewhere_and_every_method_is_there() -> Result<()> {
+    let host = Host::start().await?;
+    let document = host.get_json("/asyncapi.json").await?;
+    let mut references = Vec::new();
+    references_in(&document, &mut references);
+    assert!(references.len() > 100, "{}", references.len());
+    for reference in references {
+        let pointer = reference.strip_prefix('#').context("a reference within the document")?;
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    let methods = host.get_json("/openrpc.json").await?;
+    for method in methods["methods"].as_array().into_iter().flatten() {
+        let name = method["name"].as_str().context("name")?;
+        assert_eq!(document["operations"][format!("call.{name}")]["action"], "receive", "{name}");
+    }
+    Ok(())
+}
+
+fn references_in<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|member| references_in(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references_in(item, found)),
+        _ => {}
+    }
+}
+
 async fn the_same(host: &Host, client: &mut Client, method: &str, params: &Value) -> Result<()> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
     let bearer = format!("Bearer {}", host.token);

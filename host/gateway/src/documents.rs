@@ -1,4 +1,4 @@
-//! Small documents of the host's own: health, readiness, metrics, OpenRPC, OpenAPI.
+//! Small documents of the host's own: health, readiness, metrics, OpenRPC, OpenAPI, AsyncAPI.
 
 use std::sync::Arc;
 
@@ -37,4 +37,10 @@ pub(crate) async fn openrpc(State(shared): State<Arc<Shared>>) -> Json<Value> {
 
 pub(crate) async fn openapi(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(midplane_router::openapi(&shared.router.methods(), &shared.config.version))
+}
+
+pub(crate) async fn asyncapi(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let config = &shared.config;
+    let place = config.listen.to_string();
+    Json(midplane_router::asyncapi(&shared.router.methods(), &config.version, &place, config.behind_tls))
 }

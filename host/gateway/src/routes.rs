@@ -52,6 +52,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/readyz", || get(documents::ready)),
     route("GET", "/metrics", || get(documents::metrics)),
     route("GET", "/openrpc.json", || get(documents::openrpc)),
+    route("GET", "/asyncapi.json", || get(documents::asyncapi)),
     route("GET", "/openapi.json", || get(documents::openapi)),
     route("POST", "/auth/exchange", || post(auth::exchange)),
     route("POST", "/auth/ticket", || post(auth::ticket)),

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    client,
+    client, doctor,
     plugin_commands::{self, PluginCommand},
     serve,
     token_commands::{self, TokenCommand},
@@ -31,6 +31,10 @@ enum Command {
     Events(EventsArguments),
     /// What the running host is and does.
     Status(Target),
+    /// What keeps the host from working as it should, each with its remedy.
+    Doctor(Target),
+    /// A script that completes this command line, e.g. `source <(midplane completions bash)`.
+    Completions { shell: clap_complete::Shell },
     /// Plugins of the running host, and `check` of one that does not run.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -147,6 +151,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Call(CallArguments { method, params, target }) => client::call(&target, &method, params.as_deref()),
         Command::Events(EventsArguments { patterns, from_earliest, count, target }) => {
             client::events(&target, &patterns, from_earliest, count)
+        }
+        Command::Doctor(target) => doctor::run(&target),
+        Command::Completions { shell } => {
+            doctor::complete(shell, &mut Arguments::command());
+            ExitCode::SUCCESS
         }
         Command::Status(target) => client::call(&target, "system.status", None),
         Command::Token(command) => token_commands::run(command),

@@ -128,26 +128,37 @@ pub fn finish(target: &Target, work: impl Future<Output = Result<(), Failure>>) 
     }
 }
 
-fn fail(failure: &Failure) -> ExitCode {
-    let (code, text) = match failure {
-        Failure::Answer(error) => {
-            let code = error["data"]["code"].as_str().unwrap_or_default();
-            let number = match code {
-                "unauthenticated" | "forbidden" => exit::UNAUTHENTICATED,
-                "not_found" | "method_not_found" => exit::NOT_FOUND,
-                "conflict" | "already_exists" | "precondition_failed" => exit::CONFLICT,
-                "unavailable" | "plugin_unavailable" | "no_responder" => exit::UNAVAILABLE,
-                "timeout" => exit::TIMEOUT,
-                _ => exit::FAILURE,
-            };
-            (number, format!("{code}: {}", error["message"].as_str().unwrap_or_default()))
+impl Failure {
+    /// What went wrong, for a person.
+    pub fn text(&self) -> String {
+        self.describe().1
+    }
+
+    fn describe(&self) -> (u8, String) {
+        match self {
+            Self::Answer(error) => {
+                let code = error["data"]["code"].as_str().unwrap_or_default();
+                let number = match code {
+                    "unauthenticated" | "forbidden" => exit::UNAUTHENTICATED,
+                    "not_found" | "method_not_found" => exit::NOT_FOUND,
+                    "conflict" | "already_exists" | "precondition_failed" => exit::CONFLICT,
+                    "unavailable" | "plugin_unavailable" | "no_responder" => exit::UNAVAILABLE,
+                    "timeout" => exit::TIMEOUT,
+                    _ => exit::FAILURE,
+                };
+                (number, format!("{code}: {}", error["message"].as_str().unwrap_or_default()))
+            }
+            Self::Unreachable(error) => (exit::UNAVAILABLE, format!("{error:#}")),
+            Self::Unauthenticated(why) => (exit::UNAUTHENTICATED, why.clone()),
+            Self::Usage(why) => (exit::USAGE, why.clone()),
+            Self::Declined(why) => (exit::FAILURE, why.clone()),
+            Self::Timeout => (exit::TIMEOUT, "no answer in time".to_owned()),
         }
-        Failure::Unreachable(error) => (exit::UNAVAILABLE, format!("{error:#}")),
-        Failure::Unauthenticated(why) => (exit::UNAUTHENTICATED, why.clone()),
-        Failure::Usage(why) => (exit::USAGE, why.clone()),
-        Failure::Declined(why) => (exit::FAILURE, why.clone()),
-        Failure::Timeout => (exit::TIMEOUT, "no answer in time".to_owned()),
-    };
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    let (code, text) = failure.describe();
     eprintln!("midplane: {text}");
     ExitCode::from(code)
 }

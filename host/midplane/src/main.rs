@@ -6,6 +6,7 @@ mod bundles;
 mod cli;
 mod client;
 mod data;
+mod doctor;
 mod figures;
 mod local_socket;
 mod plugin_commands;

@@ -5,6 +5,7 @@
 //! and deadline and hands the call to the [`Service`] behind the method.
 
 mod accept;
+mod asyncapi;
 mod describe;
 mod native;
 mod openapi;
@@ -12,6 +13,7 @@ mod registry;
 mod rest;
 mod wit;
 
+pub use asyncapi::asyncapi;
 pub use describe::{describe_interface, json_schema, openrpc, param_schemas};
 pub use native::{Handler, Params, native_interface, register_native};
 pub use openapi::openapi;
