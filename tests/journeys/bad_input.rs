@@ -78,3 +78,23 @@ async fn a_bind_beyond_loopback_is_refused_without_protection() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_plugin_sends_by_name_is_read_as_strictly_as_what_a_client_sends() -> Result<()> {
+    let host = Host::start_with(Options::default(), |plugins| {
+        ["echo", "relay"].iter().try_for_each(|name| copy_folder(&guest(name)?, &plugins.join(name)))
+    })
+    .await?;
+    let mut client = host.connect().await?;
+    let with_text = |params: &str| json!({ "method": "echo.add", "params": params });
+    assert_eq!(client.call("relay.call_with_text", with_text(r#"{"a":1,"b":2}"#)).await?, 3);
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for (params, needle) in
+        [(r#"{"a":1,"b":2,"a":3}"#, "\"a\" is there twice"), (deep.as_str(), "levels"), ("{", "params: ")]
+    {
+        let (code, error) = client.fault("relay.call_with_text", with_text(params)).await?;
+        assert_eq!((code.as_str(), &error["data"]["details"]["path"]), ("invalid_params", &json!("params")), "{error}");
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(needle)), "{error}");
+    }
+    Ok(())
+}

@@ -56,6 +56,8 @@ pub use auth::Credentials;
 pub use config::{GatewayConfig, GatewayLimits, TokenPolicy};
 pub use error::GatewayError;
 pub use listeners::Listeners;
+#[cfg(any(test, fuzzing))]
+pub use rest::fuzzing;
 pub use routes::{Access, ROUTES, Route};
 pub use server::Gateway;
 pub use tls::Tls;

@@ -8,6 +8,9 @@ pub mod channel;
 pub mod effects;
 pub mod event;
 pub mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+pub mod json;
 pub mod limits;
 pub mod name;
 pub mod page;

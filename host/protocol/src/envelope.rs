@@ -7,16 +7,12 @@ use std::sync::Arc;
 
 use midplane_model::{
     ErrorCode, Fault,
+    json::{Strict, deeper_than},
     limits::{BATCH_ITEMS_MAX, JSON_DEPTH_MAX},
 };
 use serde_json::{Value, value::RawValue};
 
-use crate::{
-    id::Id,
-    members::Members,
-    meta::Meta,
-    value::{Strict, deeper_than},
-};
+use crate::{id::Id, members::Members, meta::Meta};
 
 /// The notification that gives a request up.
 const CANCEL_METHOD: &str = "$/cancelRequest";

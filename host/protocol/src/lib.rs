@@ -6,11 +6,12 @@
 
 mod envelope;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod id;
 mod members;
 mod meta;
 mod response;
-mod value;
 
 pub use envelope::{Incoming, Invocation, Item, parse, parse_value};
 pub use frame::{FRAME_HEADER_BYTES, FrameError, decode_frame, encode_frame};

@@ -5,6 +5,8 @@
 //! `POST /api/v1/methods/{method}` besides, with its parameters as the body.
 
 mod answer;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub(crate) mod native;
 mod params;
 mod text;

@@ -82,22 +82,11 @@ fn missing_parameters(function: &Function) {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
-
     use proptest::{collection::vec, prelude::any, prop_assert_eq, proptest};
 
     use super::*;
 
-    fn run_again(target: &str, run: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/regressions").join(target);
-        let mut inputs: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        inputs.sort();
-        assert!(!inputs.is_empty(), "{} is empty", folder.display());
-        for input in inputs {
-            eprintln!("{}", input.display());
-            run(&fs::read(&input).unwrap());
-        }
-    }
+    include!("../../../../fuzz/run_again.rs");
 
     #[test]
     fn manifests_that_were_found_do_no_harm() {

@@ -1,6 +1,6 @@
 //! Calls by name.
 
-use midplane_model::{Call, Fault, Topic};
+use midplane_model::{Call, Fault, Topic, json};
 
 use super::denied;
 use crate::{
@@ -15,8 +15,8 @@ impl Guest {
         if !self.package.manifest.grants.methods.iter().any(|grant| grant.matches(&name)) {
             return Err(denied("methods", &format!("calling {method}")));
         }
-        let params =
-            serde_json::from_str(params).map_err(|_| Fault::invalid_params("params", "the parameters are no JSON"))?;
+        let wrong = |reason| Fault::invalid_params("params", format!("params: {reason}"));
+        let params = json::parse_strictly(params).map_err(wrong)?;
         Ok(Call { method: method.into(), params, context: self.outgoing() })
     }
 }

@@ -18,6 +18,15 @@ impl Guest for Relay {
         services::call(&method, &params)
     }
 
+    fn call_with_text(method: String, params: String) -> Result<String, Error> {
+        services::call(&method, &params)
+    }
+
+    fn ask_then_call(topic: String, method: String, params: String) -> Result<String, Error> {
+        services::call("event.request", &json!({ "topic": topic, "payload": null }).to_string())?;
+        services::call(&method, &params)
+    }
+
     fn repeat(load: Load, size: u32, count: u32) -> u32 {
         let size = size as usize;
         let (text, bytes) = ("x".repeat(size), vec![7; size]);

@@ -1,13 +1,17 @@
-//! JSON values of parameters, with two refusals that `serde_json` does not know: keys that are there twice, and nesting
-//! beyond the host's own bound.
+//! JSON values of parameters, read strictly: with two refusals that `serde_json` does not know, of keys that are there twice,
+//! and of nesting beyond the host's own bound. Two readers that disagree about a text are a way to smuggle one past the other,
+//! so what clients send and what plugins send is read here alike.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::limits::JSON_DEPTH_MAX;
+
 /// Whether arrays and objects nest deeper than `limit`. One pass over the bytes, no recursion; says nothing about syntax.
-pub(crate) fn deeper_than(text: &str, limit: usize) -> bool {
+#[must_use]
+pub fn deeper_than(text: &str, limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {
@@ -28,8 +32,19 @@ pub(crate) fn deeper_than(text: &str, limit: usize) -> bool {
     false
 }
 
+/// Parses a JSON value.
+///
+/// # Errors
+/// A sentence: no JSON, a key that is there twice, or nesting beyond `JSON_DEPTH_MAX`.
+pub fn parse_strictly(text: &str) -> Result<Value, String> {
+    if deeper_than(text, JSON_DEPTH_MAX) {
+        return Err(format!("JSON nests at most {JSON_DEPTH_MAX} levels"));
+    }
+    serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| error.to_string())
+}
+
 /// A value none of whose objects has a key twice.
-pub(crate) struct Strict(pub Value);
+pub struct Strict(pub Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -111,6 +126,7 @@ mod tests {
         let json = r#"{"b":[1,-2,3.5,18446744073709551615,null,true,"x\n"],"a":{}}"#;
         let Strict(value) = serde_json::from_str(json).unwrap();
         assert_eq!(value.to_string(), json);
-        assert!(serde_json::from_str::<Strict>(r#"[{"a":1,"a":1}]"#).is_err());
+        assert!(parse_strictly(r#"[{"a":1,"a":1}]"#).unwrap_err().contains("\"a\" is there twice"));
+        assert!(parse_strictly(&"[".repeat(JSON_DEPTH_MAX + 1)).unwrap_err().contains("levels"));
     }
 }
