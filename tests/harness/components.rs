@@ -63,17 +63,50 @@ pub fn set_in_manifest(folder: &Path, key: &str, line: &str) -> Result<()> {
     Ok(std::fs::write(path, lines.join("\n") + "\n")?)
 }
 
+/// Core modules with nothing but one thing in them, for [`crowd`].
+pub mod core {
+    /// `(module)`.
+    pub const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+    /// `(module (memory 1))`: 64 KiB.
+    pub const MEMORY: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01";
+    /// `(module (table 1 funcref))`.
+    pub const TABLE: &[u8] = b"\0asm\x01\0\0\0\x04\x04\x01\x70\0\x01";
+    /// `(module (table 100000 funcref))`.
+    pub const LARGE_TABLE: &[u8] = b"\0asm\x01\0\0\0\x04\x06\x01\x70\0\xa0\x8d\x06";
+}
+
+/// A component that is so many instances of a core module and exports nothing.
+#[must_use]
+pub fn crowd(module: &[u8], instances: usize) -> Vec<u8> {
+    let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+    section(&mut bytes, 1, module);
+    let mut content = Vec::new();
+    unsigned(&mut content, instances);
+    // Each instantiates the first module with nothing.
+    content.extend(std::iter::repeat_n([0, 0, 0], instances).flatten());
+    section(&mut bytes, 2, &content);
+    bytes
+}
+
 /// Makes a component at least this many bytes larger without changing what it does: by a custom section behind the others.
 pub fn enlarge(component: &Path, by: usize) -> Result<()> {
     let mut bytes = std::fs::read(component).with_context(|| component.display().to_string())?;
     let content: Vec<u8> = b"\x07padding".iter().copied().chain(std::iter::repeat_n(0, by)).collect();
-    bytes.push(0);
-    let mut length = content.len();
-    while length >= 0x80 {
-        bytes.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-    bytes.extend(content);
+    section(&mut bytes, 0, &content);
     Ok(std::fs::write(component, bytes)?)
+}
+
+fn section(bytes: &mut Vec<u8>, id: u8, content: &[u8]) {
+    bytes.push(id);
+    unsigned(bytes, content.len());
+    bytes.extend_from_slice(content);
+}
+
+/// In LEB128, as WebAssembly writes numbers.
+fn unsigned(bytes: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
 }

@@ -14,7 +14,7 @@ mod load;
 pub use archive::{Entry, EntryType, pack, pack_folder};
 pub use browser::Browser;
 pub use client::{Client, Frame};
-pub use components::{copy_folder, enlarge, example, first_party, guest, set_in_manifest};
+pub use components::{copy_folder, core, crowd, enlarge, example, first_party, guest, set_in_manifest};
 pub use exchange::{Answering, Asking, Unanswered, ask};
 pub use host::{Host, Options};
 pub use http::{Response, request, request_local};

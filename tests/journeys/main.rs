@@ -10,6 +10,7 @@ mod compile;
 mod config;
 mod context;
 mod contract;
+mod crowds;
 mod dependencies;
 mod durable;
 mod events;

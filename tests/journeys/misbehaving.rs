@@ -52,6 +52,14 @@ async fn a_trap_fails_its_call_alone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_guest_that_uses_up_its_stack_fails_its_call_alone() -> Result<()> {
+    let (code, error) = beside_a_good_one("trap", "trap.deep", json!({})).await?;
+    assert_eq!((code.as_str(), &error["data"]["details"]["plugin"]), ("plugin_failed", &json!("trap")), "{error}");
+    assert!(error["data"]["details"]["trap"].as_str().is_some_and(|trap| trap.contains("stack")), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_spinning_guest_is_cut_at_its_deadline() -> Result<()> {
     let (code, error) = beside_a_good_one("spin", "spin.forever", json!({})).await?;
     assert_eq!(code, "timeout", "{error}");
@@ -92,8 +100,15 @@ async fn a_guest_that_publishes_too_much_is_told_to_wait_and_a_reload_does_not_h
     // As many as a name that was quiet could publish at once.
     let (code, error) = client.fault("flood.events", json!([2_000])).await?;
     assert_eq!(code, "quota_exceeded", "{error}");
+    // However it publishes, it is the same budget.
+    let (code, error) = client.fault("flood.events_by_name", json!([2_000])).await?;
+    assert_eq!(
+        (code.as_str(), &error["data"]["details"]["quota"]),
+        ("quota_exceeded", &json!("event_events")),
+        "{error}"
+    );
     let metrics = client.call("plugin.get", json!({ "name": "flood" })).await?["metrics"].take();
-    assert_eq!(metrics["events_refused"], 2);
+    assert_eq!(metrics["events_refused"], 3);
     // Others have their own.
     client.call("event.publish", json!({ "topic": "test.a", "payload": 1 })).await?;
     Ok(())

@@ -17,6 +17,7 @@ use midplane_model::{
 use serde_json::value::RawValue;
 
 use crate::{
+    budget::{Budgets, EventBudget},
     commit,
     definition::{StreamClass, StreamDefinition},
     epoch::draw_epoch,
@@ -51,6 +52,7 @@ pub struct Broker {
     streams: Vec<Arc<Stream>>,
     prefixes: Prefixes,
     requests: Requests,
+    budgets: Budgets,
     next_id: AtomicU64,
     committers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -95,6 +97,7 @@ impl Broker {
             streams: Vec::new(),
             prefixes,
             requests: Requests::default(),
+            budgets: Budgets::default(),
             next_id: AtomicU64::new(1),
             committers: Mutex::default(),
         };
@@ -132,7 +135,7 @@ impl Broker {
     /// [`Self::applied`] waits for.
     ///
     /// # Errors
-    /// `PayloadTooLarge`; where the stream has a home, `Busy` and `Closed`.
+    /// `PayloadTooLarge`; `OverBudget` in the name of a plugin; where the stream has a home, `Busy` and `Closed`.
     pub fn publish(&self, publish: Publish) -> Result<Published, BrokerError> {
         self.publish_if(publish, Conditions::default())
     }
@@ -143,7 +146,14 @@ impl Broker {
     /// `PayloadTooLarge`; `TopicMoved` with the present value, `NothingToCompare` on an `ephemeral` stream; `KeyReused`.
     pub fn publish_if(&self, publish: Publish, conditions: Conditions) -> Result<Published, BrokerError> {
         check_size(&publish.payload)?;
+        self.budgets.charge(&publish)?;
         self.stream_of(&publish.topic).publish(publish, conditions, None)
+    }
+
+    /// What a plugin may publish.
+    #[must_use]
+    pub fn budget_of(&self, plugin: &Arc<str>) -> Arc<EventBudget> {
+        self.budgets.of(plugin)
     }
 
     /// Waits until everything up to the position has been applied: whoever reads now sees it. Without a limit of its own: the
@@ -187,6 +197,7 @@ impl Broker {
     /// `NoResponder` when nobody would receive it, and then nothing was published; `TooManyRequests`, `PayloadTooLarge`.
     pub fn request(&self, publish: Publish) -> Result<Request, BrokerError> {
         check_size(&publish.payload)?;
+        self.budgets.charge(&publish)?;
         let waiting = self.requests.open()?;
         let stream = self.stream_of(&publish.topic);
         let published = stream.publish(publish, Conditions::default(), Some(Arc::clone(&waiting.name)))?;

@@ -1,54 +1,85 @@
-//! What a guest may publish in a second. Belongs to the plugin's name: a reload does not renew it.
+//! What a plugin may publish in a second. Belongs to the name in an event's origin: it counts however the plugin publishes, and a
+//! reload does not renew it.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
-use midplane_model::{
-    ErrorCode, Fault,
-    limits::{
-        PLUGIN_EVENT_BYTES_BURST_MAX, PLUGIN_EVENT_BYTES_PER_SECOND_MAX, PLUGIN_EVENTS_BURST_MAX,
-        PLUGIN_EVENTS_PER_SECOND_MAX,
-    },
+use midplane_model::limits::{
+    PLUGIN_EVENT_BYTES_BURST_MAX, PLUGIN_EVENT_BYTES_PER_SECOND_MAX, PLUGIN_EVENTS_BURST_MAX,
+    PLUGIN_EVENTS_PER_SECOND_MAX,
 };
+
+use crate::{error::BrokerError, publish::Publish};
 
 const EVENTS: Rate = Rate { per_second: PLUGIN_EVENTS_PER_SECOND_MAX, burst: PLUGIN_EVENTS_BURST_MAX };
 const BYTES: Rate = Rate { per_second: PLUGIN_EVENT_BYTES_PER_SECOND_MAX, burst: PLUGIN_EVENT_BYTES_BURST_MAX };
 
+/// The budgets of all plugins that have published or were asked for: as many as there are names of plugins.
+#[derive(Debug, Default)]
+pub(crate) struct Budgets(Mutex<HashMap<Arc<str>, Arc<EventBudget>>>);
+
+impl Budgets {
+    pub fn of(&self, plugin: &Arc<str>) -> Arc<EventBudget> {
+        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        budgets.entry(plugin.clone()).or_default().clone()
+    }
+
+    /// Clients and the host itself publish as much as they like here.
+    pub fn charge(&self, publish: &Publish) -> Result<(), BrokerError> {
+        let Some(plugin) = &publish.origin.plugin else { return Ok(()) };
+        self.of(plugin).take(Instant::now(), publish.payload.get().len())
+    }
+}
+
 /// Two buckets of tokens, one for events and one for the bytes of their payloads.
-#[derive(Default)]
-pub struct EventBudget(Mutex<Buckets>);
+#[derive(Debug, Default)]
+pub struct EventBudget {
+    buckets: Mutex<Buckets>,
+    refused: AtomicU64,
+}
 
 /// When each bucket will be full again; none while nothing was ever taken.
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Buckets {
     events: Option<Instant>,
     bytes: Option<Instant>,
 }
 
 impl EventBudget {
+    /// Events that were beyond it.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
     /// Takes an event of this moment out of both buckets, or out of none.
-    ///
-    /// # Errors
-    /// `quota_exceeded` with the time after which it fits.
-    pub fn take(&self, now: Instant, payload_bytes: usize) -> Result<(), Fault> {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let events = EVENTS.take(buckets.events, now, 1).map_err(|wait| refused("events", EVENTS, wait))?;
-        let bytes =
-            BYTES.take(buckets.bytes, now, payload_bytes as u64).map_err(|wait| refused("bytes", BYTES, wait))?;
+    fn take(&self, now: Instant, payload_bytes: usize) -> Result<(), BrokerError> {
+        let taken = self.try_take(now, payload_bytes as u64);
+        if taken.is_err() {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        taken
+    }
+
+    fn try_take(&self, now: Instant, payload_bytes: u64) -> Result<(), BrokerError> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = EVENTS.take(buckets.events, now, 1).map_err(|wait| over("events", EVENTS, wait))?;
+        let bytes = BYTES.take(buckets.bytes, now, payload_bytes).map_err(|wait| over("bytes", BYTES, wait))?;
         *buckets = Buckets { events: Some(events), bytes: Some(bytes) };
         Ok(())
     }
 }
 
-fn refused(what: &str, rate: Rate, wait: Duration) -> Fault {
-    let Rate { per_second, burst } = rate;
-    let message =
-        format!("this plugin publishes more than {per_second} {what} a second, {burst} at once; publish less");
-    let fault = Fault::new(ErrorCode::QuotaExceeded, message).with("quota", format!("event_{what}"));
+fn over(what: &'static str, Rate { per_second, burst }: Rate, wait: Duration) -> BrokerError {
     // A wait of less than a millisecond must not say "at once".
-    fault.with("per_second", per_second).with("burst", burst).retry_after_ms(wait.as_millis() as u64 + 1)
+    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+    BrokerError::OverBudget { what, per_second, burst, wait_ms }
 }
 
 /// How fast a bucket fills, and how much is in it when it is full.
@@ -73,7 +104,7 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use midplane_model::limits::EVENT_BYTES_MAX;
+    use midplane_model::{ErrorCode, Fault, limits::EVENT_BYTES_MAX};
 
     use super::*;
 
@@ -97,10 +128,11 @@ mod tests {
         let (budget, now) = (EventBudget::default(), Instant::now());
         admitted(&budget, now, 1);
         for _ in 0..1000 {
-            let fault = budget.take(now, 1).unwrap_err();
+            let fault = Fault::from(budget.take(now, 1).unwrap_err());
             assert_eq!((fault.code, &fault.details["quota"]), (ErrorCode::QuotaExceeded, &"event_events".into()));
         }
-        let wait = budget.take(now, 1).unwrap_err().retry_after_ms.expect("a time");
+        let wait = Fault::from(budget.take(now, 1).unwrap_err()).retry_after_ms.expect("a time");
+        assert_eq!(budget.refused(), 1002);
         budget.take(now + Duration::from_millis(wait), 1).expect("fits then");
     }
 
@@ -108,7 +140,7 @@ mod tests {
     fn large_events_are_bounded_by_their_bytes() {
         let (budget, now) = (EventBudget::default(), Instant::now());
         assert_eq!(admitted(&budget, now, EVENT_BYTES_MAX), PLUGIN_EVENT_BYTES_BURST_MAX / EVENT_BYTES_MAX as u64);
-        let fault = budget.take(now, EVENT_BYTES_MAX).unwrap_err();
+        let fault = Fault::from(budget.take(now, EVENT_BYTES_MAX).unwrap_err());
         assert_eq!(fault.details["quota"], "event_bytes");
         budget.take(now, 0).expect("a small one still fits");
     }

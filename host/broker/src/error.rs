@@ -30,6 +30,8 @@ pub enum BrokerError {
     NoStreamForTheRest,
     #[error("a payload has at most {limit} bytes, this one has {bytes}")]
     PayloadTooLarge { bytes: usize, limit: usize },
+    #[error("this plugin publishes more than {per_second} {what} a second, {burst} at once; publish less")]
+    OverBudget { what: &'static str, per_second: u64, burst: u64, wait_ms: u64 },
     #[error("a subscription has 1 to {limit} patterns, this one has {count}")]
     PatternCount { count: usize, limit: usize },
     #[error("stream {stream:?} no longer has what was asked for; it begins at {oldest}")]
@@ -77,6 +79,11 @@ impl From<BrokerError> for Fault {
             E::PayloadTooLarge { limit, .. } => {
                 Fault::new(ErrorCode::TooLarge, message).with("limit_bytes", limit as u64)
             }
+            E::OverBudget { what, per_second, burst, wait_ms } => Fault::new(ErrorCode::QuotaExceeded, message)
+                .with("quota", format!("event_{what}"))
+                .with("per_second", per_second)
+                .with("burst", burst)
+                .retry_after_ms(wait_ms),
             E::PatternCount { .. } => Fault::invalid_params("params.patterns", message),
             E::HistoryExpired { stream, epoch, oldest } => Fault::new(ErrorCode::CursorExpired, message)
                 .with("stream", stream)

@@ -1,6 +1,6 @@
 //! The in-process event broker: topics, streams, subscriptions, history and replay.
 //!
-//! It knows nothing of calls, sockets, envelopes, plugins or permissions. Events come in through [`Broker::publish`] from
+//! It knows nothing of calls, sockets, envelopes or permissions, and of plugins their names. Events come in through [`Broker::publish`] from
 //! whoever was allowed to publish; they leave through [`Subscription::next`], drawn by whoever was allowed to subscribe.
 //! The contract it keeps is section 8 of the public contract; its heart is the *truth rule*: `recovered` is true if and
 //! only if every matching, unexpired event after `since` will be delivered, once, in order, before anything newer.
@@ -8,6 +8,7 @@
 //! # Map
 //! - `broker`: the door. Topics to streams, subscriptions, stats.
 //! - `publish`: what a publisher says and is told; `repeats`: the keys that make a repeated publish the same event.
+//! - `budget`: how much plugins publish, by the name in the origin.
 //! - `requests`: events that want an answer, and the way of the answer.
 //! - `definition`, `prefixes`: which streams there are, and which topics belong to which.
 //! - `stream`: one stream: stamps, keeps, matches, under one short lock. Total order comes from here.
@@ -31,6 +32,7 @@
 
 mod backlog;
 mod broker;
+mod budget;
 mod clock;
 mod commit;
 mod definition;
@@ -61,6 +63,7 @@ mod sync;
 mod trie;
 
 pub use broker::{Broker, BrokerStats};
+pub use budget::EventBudget;
 pub use definition::{Retention, StreamClass, StreamDefinition};
 pub use error::BrokerError;
 pub use history::{HistoryRange, StreamHistory};

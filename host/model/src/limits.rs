@@ -127,6 +127,14 @@ pub const WATCH_CHANGES_MAX: usize = 500;
 
 /// Linear memory of a plugin that names no limit.
 pub const PLUGIN_MEMORY_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
+/// Core modules of one component that are instantiated. Interpreters with their libraries have some dozens.
+pub const CORE_INSTANCES_MAX: usize = 256;
+/// Linear memories of one instance of a plugin: each takes 4 GiB of address space. What they hold counts together.
+pub const CORE_MEMORIES_MAX: usize = 16;
+/// Tables of one instance of a plugin.
+pub const CORE_TABLES_MAX: usize = 64;
+/// Elements of all tables of one instance of a plugin together.
+pub const TABLE_ELEMENTS_MAX: usize = 200_000;
 /// Calls that wait for one plugin; one more is `unavailable`.
 pub const PLUGIN_QUEUE_DEFAULT: usize = 64;
 /// Deadline of a plugin's calls where its manifest names none.

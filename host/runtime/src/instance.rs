@@ -10,7 +10,7 @@ use midplane_model::{
 };
 use tokio::sync::mpsc;
 use wasmtime::{
-    Store, StoreLimitsBuilder,
+    Store,
     component::{Func, GuestTaskId, Instance as Raw, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -33,8 +33,6 @@ use crate::{
 
 /// Time for making an instance, which runs the guest's own initialisers.
 const INSTANTIATE_MAX: Duration = Duration::from_secs(10);
-/// Table elements of one instance.
-const TABLE_ELEMENTS_MAX: usize = 200_000;
 
 /// What a store holds.
 pub struct Guest {
@@ -83,12 +81,9 @@ impl Guest {
         wasi: WasiCtx,
         visit: Option<CallContext>,
     ) -> Store<Self> {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(package.manifest.limits.memory_bytes)
-            .table_elements(TABLE_ELEMENTS_MAX)
-            .build();
         let storage = host.parts.storage.namespace(&slot.name).with_quota(package.manifest.limits.storage_bytes);
         slot.metrics.storage.get_or_init(|| storage.gauge());
+        slot.metrics.event_budget.get_or_init(|| host.parts.broker.budget_of(&slot.name.as_str().into()));
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(2 * PAGE_HEADER_BYTES_MAX);
         let guest = Guest {
@@ -100,7 +95,7 @@ impl Guest {
             inside: Inside::default(),
             serving: None,
             visit,
-            limits: Limiter::new(limits, slot.clone()),
+            limits: Limiter::new(package.manifest.limits.memory_bytes, slot.clone()),
             wasi,
             table: ResourceTable::new(),
             http,

@@ -16,7 +16,6 @@ mod config;
 mod contract;
 mod convert;
 mod engine;
-mod event_budget;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod host;

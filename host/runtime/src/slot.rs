@@ -18,7 +18,6 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     bindings::Event,
-    event_budget::EventBudget,
     http::InFlight,
     life::State,
     lock::GrantSet,
@@ -85,7 +84,6 @@ pub struct Slot {
     /// The newest files, where they are not what runs.
     newer: Mutex<Option<Newer>>,
     log_budget: LogBudget,
-    event_budget: EventBudget,
 }
 
 impl Slot {
@@ -101,7 +99,6 @@ impl Slot {
             logs: LogBook::default(),
             newer: Mutex::default(),
             log_budget: LogBudget::default(),
-            event_budget: EventBudget::default(),
         })
     }
 
@@ -170,14 +167,6 @@ impl Slot {
         } else {
             self.metrics.log_lines_dropped.add(1);
         }
-    }
-
-    /// Whether the guest may publish an event of so many bytes now.
-    ///
-    /// # Errors
-    /// `quota_exceeded`, counted.
-    pub fn admit_event(&self, payload_bytes: usize) -> Result<(), Fault> {
-        self.event_budget.take(Instant::now(), payload_bytes).inspect_err(|_| self.metrics.events_refused.add(1))
     }
 
     fn log_line(&self, line: LogLine) {

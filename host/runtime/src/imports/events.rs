@@ -23,7 +23,6 @@ impl Guest {
             return Err(denied("publish", &format!("publishing {topic}")));
         }
         let payload = json(payload)?;
-        self.slot.admit_event(payload.get().len())?;
         let context = self.outgoing();
         let origin = Origin {
             principal: Some(context.principal.name.clone()),

@@ -16,6 +16,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use midplane_broker::EventBudget;
 use midplane_capabilities::storage::{Gauge, Usage};
 use midplane_model::ErrorCode;
 
@@ -95,8 +96,8 @@ pub struct Metrics {
     pub pauses: Pauses,
     /// Events that the guest has taken.
     pub events: Counter,
-    /// Events of the guest that were beyond its budget.
-    pub events_refused: Counter,
+    /// What it may publish; known once it had an instance.
+    pub event_budget: OnceLock<Arc<EventBudget>>,
     pub log_lines_dropped: Counter,
     /// What it has stored; known once it had an instance.
     pub storage: OnceLock<Arc<Gauge>>,
@@ -118,7 +119,7 @@ impl Default for Metrics {
             reloads: Counter::default(),
             pauses: Pauses::default(),
             events: Counter::default(),
-            events_refused: Counter::default(),
+            event_budget: OnceLock::new(),
             log_lines_dropped: Counter::default(),
             storage: OnceLock::new(),
             storage_refused: Counter::default(),
@@ -131,6 +132,11 @@ impl Metrics {
     fn errors(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
         let counted = ErrorCode::ALL.iter().zip(&self.errors).map(|(code, counter)| (*code, counter.get()));
         counted.filter(|(_, count)| *count > 0)
+    }
+
+    /// Events that were beyond its budget.
+    fn events_refused(&self) -> u64 {
+        self.event_budget.get().map_or(0, |budget| budget.refused())
     }
 
     fn stored(&self) -> Usage {

@@ -42,9 +42,7 @@ const FIGURES: &[(&str, &str, &str, Figure)] = &[
     }),
     ("reload_pause_longest_seconds", "gauge", "Longest such time.", |slot| slot.metrics.pauses.longest().as_secs_f64()),
     ("events_total", "counter", "Events that the plugin has taken.", |slot| slot.metrics.events.get() as f64),
-    ("events_refused_total", "counter", "Events beyond what it may publish.", |s| {
-        s.metrics.events_refused.get() as f64
-    }),
+    ("events_refused_total", "counter", "Events beyond what it may publish.", |s| s.metrics.events_refused() as f64),
     ("log_lines_dropped_total", "counter", "Log lines beyond its budget.", |slot| {
         slot.metrics.log_lines_dropped.get() as f64
     }),

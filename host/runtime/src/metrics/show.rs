@@ -36,7 +36,7 @@ impl Slot {
                 "longest_pause_us": metrics.pauses.longest().as_micros() as u64,
             },
             "events": metrics.events.get(),
-            "events_refused": metrics.events_refused.get(),
+            "events_refused": metrics.events_refused(),
             "log_lines_dropped": metrics.log_lines_dropped.get(),
             "storage": {
                 "entries": metrics.stored().entries,

@@ -1,7 +1,7 @@
 //! Logs and publishes without a pause.
 
 use exports::test::flood::flood::{Error, Guest};
-use midplane_sdk::host::events;
+use midplane_sdk::host::{events, services};
 
 midplane_sdk::generate!({ path: ["../../../wit/host", "wit"], world: "test:flood/guest" });
 
@@ -22,6 +22,11 @@ impl Guest for Flood {
 
     fn events(count: u32) -> Result<u64, Error> {
         (1..=count).try_fold(0, |_, n| publish(n))
+    }
+
+    fn events_by_name(count: u32) -> Result<(), Error> {
+        let params = r#"{"topic":"flood.event","payload":1}"#;
+        (1..=count).try_for_each(|_| services::call("event.publish", params).map(drop))
     }
 
     fn forever() {
