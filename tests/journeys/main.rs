@@ -29,6 +29,7 @@ mod lock;
 mod metrics;
 mod mirror;
 mod misbehaving;
+mod mutual;
 mod neighbours;
 mod pages;
 mod plugins;

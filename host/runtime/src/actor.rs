@@ -175,8 +175,10 @@ impl Work<'_> {
         let mut ids = 1..;
         let mut leaving: Option<Control> = None;
         let mut health = None;
+        let mut taker = self.accessor.with(|mut access| access.get().waiter.taker());
         self.slot.metrics.pauses.end();
         loop {
+            taker.set(mailbox.is_some());
             if calls.is_empty() && leaving.is_some() {
                 return leaving;
             }

@@ -14,7 +14,7 @@ use midplane_router::Router;
 use semver::Version;
 use tokio_util::task::TaskTracker;
 
-use crate::{engine::Engine, optimiser::Optimiser, slot::Slot};
+use crate::{engine::Engine, optimiser::Optimiser, slot::Slot, waits::Waits};
 
 /// A first-party plugin inside the program.
 #[derive(Debug, Clone, Copy)]
@@ -48,12 +48,19 @@ pub struct Host {
     /// Requests for pages that are being answered.
     pub(crate) visits: TaskTracker,
     pub(crate) optimiser: Optimiser,
+    pub(crate) waits: Arc<Waits>,
 }
 
 impl Host {
     #[must_use]
     pub fn new(parts: HostParts) -> Arc<Self> {
-        Arc::new(Self { parts, offers: Offers::default(), visits: TaskTracker::new(), optimiser: Optimiser::default() })
+        Arc::new(Self {
+            parts,
+            offers: Offers::default(),
+            visits: TaskTracker::new(),
+            optimiser: Optimiser::default(),
+            waits: Arc::default(),
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use midplane_model::{CallContext, Deadline, ErrorCode, Fault, Reply, limits::CAL
 use tokio::sync::{Notify, oneshot};
 use wasmtime::{CallHook, StoreContextMut, component::GuestTaskId};
 
-use crate::{instance::Guest, shapes::Values};
+use crate::{instance::Guest, shapes::Values, waits::Waiter};
 
 /// Keeps [`Guest::serving`] true: set while an import has the store, empty otherwise. So an import that goes on beside
 /// others (`async func`) has to take its context before it awaits anything, and finds none later, rather than another's.
@@ -48,6 +48,15 @@ impl Guest {
         }
         let context = |entry: &Entry| entry.context.clone();
         self.inside.served(self.serving, context).unwrap_or_else(|| self.slot.own_context())
+    }
+}
+
+impl Guest {
+    /// The instance, if it does nothing else while the running import waits: one that is plain, or that of the only call inside.
+    /// What answers a page takes from no mailbox, so nobody waits for it.
+    pub fn held(&self, is_async: bool) -> Option<Waiter> {
+        let alone = !is_async || self.package.manifest.limits.max_concurrency == 1;
+        (self.visit.is_none() && alone).then(|| self.waiter.clone())
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     package::{LoadError, Package},
     shapes::{self, Shape, Values},
     slot::Slot,
+    waits::Waiter,
     wasi,
 };
 
@@ -46,6 +47,7 @@ pub struct Guest {
     pub serving: Option<GuestTaskId>,
     /// The request that this instance was made for, if it is not the actor's.
     pub visit: Option<CallContext>,
+    pub waiter: Waiter,
     limits: Limiter,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -95,6 +97,7 @@ impl Guest {
             inside: Inside::default(),
             serving: None,
             visit,
+            waiter: host.waits.waiter(&slot.name),
             limits: Limiter::new(package.manifest.limits.memory_bytes, slot.clone()),
             wasi,
             table: ResourceTable::new(),

@@ -44,6 +44,7 @@ mod shapes;
 mod slot;
 mod supervisor;
 mod turn;
+mod waits;
 mod wasi;
 
 pub use check::{Against, Change, Difference, Report, Weight, check};

@@ -13,11 +13,12 @@ use wasmtime::{
 };
 
 use crate::{
-    host::{Host, split_id},
+    host::{Host, Offer, split_id},
     inside::Inside,
     instance::Guest,
     package::LoadError,
     shapes::{self, Values},
+    waits::Waiter,
 };
 
 /// Defines every function of an imported interface.
@@ -91,6 +92,7 @@ impl Route {
             route: self.clone(),
             context: guest.outgoing(),
             inside: guest.inside.clone(),
+            held: guest.held(self.function.is_async),
             task: guest.serving,
         }
     }
@@ -134,6 +136,7 @@ pub struct Leaving {
     route: Arc<Route>,
     context: CallContext,
     inside: Inside,
+    held: Option<Waiter>,
     task: Option<GuestTaskId>,
 }
 
@@ -141,10 +144,10 @@ impl Leaving {
     /// Calls whichever generation serves the interface now.
     pub async fn call(&self, args: Values) -> Result<Values, Fault> {
         let Self { host, route, context, .. } = self;
-        match host.offers.find(&route.id) {
-            Some(offer) => offer.slot.call_typed(route.base.clone(), route.function.clone(), args, context).await,
-            None => Err(Fault::new(ErrorCode::PluginUnavailable, format!("no running plugin serves {}", route.id))),
-        }
+        let nobody = || Fault::new(ErrorCode::PluginUnavailable, format!("no running plugin serves {}", route.id));
+        let Offer { slot, .. } = host.offers.find(&route.id).ok_or_else(nobody)?;
+        let _waiting = self.held.as_ref().map(|held| held.wait_for(&slot.name, context)).transpose()?;
+        slot.call_typed(route.base.clone(), route.function.clone(), args, context).await
     }
 
     async fn call_dynamic(self, args: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {

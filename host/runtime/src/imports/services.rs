@@ -1,6 +1,7 @@
 //! Calls by name.
 
 use midplane_model::{Call, Fault, Topic, json};
+use midplane_router::Owner;
 
 use super::denied;
 use crate::{
@@ -23,8 +24,17 @@ impl Guest {
 
 impl services::Host for Guest {
     async fn call(&mut self, method: String, params: String) -> wasmtime::Result<Result<String, Error>> {
-        let (host, call) = (self.host.clone(), self.call_by_name(&method, &params));
-        let answer = self.in_time(async move { host.parts.router.call(call?).await }).await;
+        let (host, held, call) = (self.host.clone(), self.held(false), self.call_by_name(&method, &params));
+        let answer = self.in_time(async move {
+            let (call, router) = (call?, &host.parts.router);
+            let owner = router.find(&call.method)?.owner.clone();
+            let _waiting = match (&held, &owner) {
+                (Some(held), Owner::Plugin(plugin)) => held.wait_for(plugin, &call.context)?,
+                _ => None,
+            };
+            router.call(call).await
+        });
+        let answer = answer.await;
         Ok(answer.map(|reply| reply.result.get().to_owned()).map_err(Error::from))
     }
 
