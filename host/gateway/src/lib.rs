@@ -10,7 +10,7 @@
 //! - `routes`: every route in one table; `guard` (host and origin) and `auth` stand before all of them.
 //! - `admission`: how much one principal may ask for.
 //! - `call`: one call, whatever brought it; `idempotency`: calls that have one effect, however often they come.
-//! - `rpc`: `POST /rpc`; `headers`: what HTTP says about a call beside its body.
+//! - `rpc`: `POST /rpc`, and `rpc_stream` for those who want to hear of progress; `headers`: what HTTP says about a call beside its body.
 //! - `event_stream`: events as server-sent events.
 //! - `rest`: methods under paths of their own.
 //! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
@@ -42,6 +42,7 @@ mod request_ids;
 mod rest;
 mod routes;
 mod rpc;
+mod rpc_stream;
 mod secrets;
 mod server;
 mod sessions;

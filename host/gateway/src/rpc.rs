@@ -18,6 +18,7 @@ use crate::{
     call::{Success, answer},
     headers,
     problem::Problem,
+    rpc_stream,
     shared::Shared,
 };
 
@@ -55,6 +56,11 @@ pub(crate) async fn post(
         .map_err(|_| Fault::new(ErrorCode::ParseError, "the message is not UTF-8"))
         .and_then(midplane_protocol::parse)
         .and_then(|incoming| headers::name(incoming, &headers));
+    let parsed = match parsed.map(|incoming| rpc_stream::told(incoming, &headers)) {
+        Ok(Ok(told)) => return rpc_stream::serve(&shared, &principal, told),
+        Ok(Err(incoming)) => Ok(incoming),
+        Err(fault) => Err(fault),
+    };
     let caller = HttpCaller { shared: &shared, principal, cancel: shared.abort.child_token() };
     let _gone = caller.cancel.clone().drop_guard();
     match parsed {

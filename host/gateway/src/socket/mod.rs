@@ -42,6 +42,7 @@ pub(crate) use confirming::start as start_confirming;
 pub(crate) use connection::Connection;
 pub(crate) use connections::{Connections, Slot};
 pub(crate) use place::{Away, Wish};
+pub(crate) use progress::Telling;
 pub(crate) use subscriptions::{Beginning, Recovery, open as open_subscription};
 
 /// The subprotocol of this socket.

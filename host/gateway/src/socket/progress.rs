@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::Future, sync::Arc};
 
 use midplane_model::{News, Progress, limits::PROGRESS_INTERVAL_MIN, progress::Kind};
 use midplane_protocol::notification;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
@@ -37,8 +37,8 @@ impl Telling {
             result = call => result,
             never = self.tell(lanes) => match never {},
         };
-        while let Some(value) = self.news.take() {
-            if lanes.reply(self.message(&value), None).await.is_err() {
+        while let Some(text) = self.take() {
+            if lanes.reply(text, None).await.is_err() {
                 break;
             }
         }
@@ -51,14 +51,14 @@ impl Telling {
             self.due().await;
             // Room first: a value is taken when nothing can keep it from being sent.
             let Ok(room) = lanes.room_for_reply().await else { return std::future::pending().await };
-            if let Some(value) = self.news.take() {
-                self.state_at = Instant::now() + PROGRESS_INTERVAL_MIN;
-                room.fill(self.message(&value), place);
+            if let Some(text) = self.take() {
+                room.fill(text, place);
             }
         }
     }
 
-    async fn due(&mut self) {
+    /// Waits until there is something to tell, and it is time for it. Cancel safe.
+    pub(crate) async fn due(&mut self) {
         if self.news.ready().await == Kind::State {
             tokio::select! {
                 biased;
@@ -68,7 +68,10 @@ impl Telling {
         }
     }
 
-    fn message(&self, value: &RawValue) -> String {
-        notification("$/progress", &format!(r#"{{"token":{},"value":{}}}"#, self.token, value.get()))
+    /// What is to be told now, as a notification.
+    pub(crate) fn take(&mut self) -> Option<String> {
+        let value = self.news.take()?;
+        self.state_at = Instant::now() + PROGRESS_INTERVAL_MIN;
+        Some(notification("$/progress", &format!(r#"{{"token":{},"value":{}}}"#, self.token, value.get())))
     }
 }

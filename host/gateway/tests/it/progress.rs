@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, start};
+use crate::{
+    http_client,
+    support::{BEARER, Client, start},
+};
 
 async fn ask(client: &mut Client, id: u64, method: &str, up_to: u64, token: &Value) {
     let meta = json!({ "progress_token": token });
@@ -75,6 +78,24 @@ async fn items_of_a_batch_have_progress_of_their_own() {
     };
     assert_eq!(told, [[1, 2, 3], [1, 2, 3]]);
     assert_eq!(answers.as_array().map(Vec::len), Some(2), "{answers}");
+}
+
+#[tokio::test]
+async fn over_http_progress_and_answer_are_events_for_those_who_accept_them() {
+    let host = start().await;
+    let call = r#"{"jsonrpc":"2.0","id":"h","method":"parts","params":[50],"meta":{"progress_token":"t"}}"#;
+    let headers = [BEARER, ("accept", "application/json, text/event-stream")];
+    let answer = http_client::send(host.addr, "POST", "/rpc", &headers, call).await;
+    assert!(answer.head.contains("content-type: text/event-stream"), "{}", answer.head);
+    let events = answer.body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let messages: Vec<Value> = events.map(|text| serde_json::from_str(text).unwrap()).collect();
+    let told: Vec<Value> = messages.iter().map(|message| message["params"]["value"].clone()).collect();
+    assert_eq!(told[..50], (1..=50).map(Value::from).collect::<Vec<_>>()[..]);
+    assert_eq!(messages[50..], [json!({"jsonrpc": "2.0", "id": "h", "result": true})]);
+    // Without a token there is nothing to tell, and the answer is a plain one.
+    let plain = r#"{"jsonrpc":"2.0","id":1,"method":"sum","params":[1]}"#;
+    let answer = http_client::send(host.addr, "POST", "/rpc", &headers, plain).await;
+    assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
 }
 
 #[tokio::test]

@@ -1,0 +1,91 @@
+//! `POST /rpc` for a client that accepts `text/event-stream` and asks for progress: the progress of its call as it comes, then the
+//! answer, each a message of JSON-RPC in one server-sent event.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use futures_util::stream;
+use midplane_model::Principal;
+use midplane_protocol::{Id, Incoming, Invocation, Item};
+use serde_json::Value;
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{call::answer, shared::Shared, socket::Telling};
+
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// A call whose progress its client wants to hear.
+pub(crate) struct Told {
+    pub id: Id,
+    pub invocation: Invocation,
+    pub token: Value,
+}
+
+/// The message as such a call, if it is one.
+pub(crate) fn told(incoming: Incoming, headers: &HeaderMap) -> Result<Told, Incoming> {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if !accepted.any(|value| value.contains(EVENT_STREAM)) {
+        return Err(incoming);
+    }
+    match incoming {
+        Incoming::Single(Item::Request(id, invocation)) => match invocation.meta.progress_token.clone() {
+            Some(token) => Ok(Told { id, invocation, token }),
+            None => Err(Incoming::Single(Item::Request(id, invocation))),
+        },
+        other => Err(other),
+    }
+}
+
+/// Runs the call in a task, which ends with the client. One event waits for it, the next one with the call; a client that takes
+/// none for `write_stall_max` is given up.
+pub(crate) fn serve(shared: &Arc<Shared>, principal: &Arc<Principal>, told: Told) -> Response {
+    let Told { id, invocation, token } = told;
+    let (progress, mut telling) = Telling::new(token);
+    let (events, waiting) = mpsc::channel(1);
+    let cancel = shared.abort.child_token();
+    let mut context = shared.context(principal, None, &invocation.meta, cancel.clone());
+    context.progress = Some(progress);
+    let owner = shared.clone();
+    shared.sockets.spawn(async move {
+        let _gone = cancel.drop_guard();
+        let request_id = context.request_id.clone();
+        let call = owner.run(invocation, context);
+        let stall_max = owner.config.limits.write_stall_max;
+        let send =
+            async |text: String| timeout(stall_max, events.send(event(&text))).await.is_ok_and(|sent| sent.is_ok());
+        let mut call = std::pin::pin!(call);
+        let result = loop {
+            tokio::select! {
+                biased;
+                () = events.closed() => return,
+                result = &mut call => break result,
+                () = telling.due() => {}
+            }
+            if let Some(text) = telling.take()
+                && !send(text).await
+            {
+                return;
+            }
+        };
+        while let Some(text) = telling.take() {
+            if !send(text).await {
+                return;
+            }
+        }
+        send(answer(&id, &request_id, &result)).await;
+    });
+    let body = stream::unfold(waiting, |mut waiting: mpsc::Receiver<Bytes>| async move {
+        waiting.recv().await.map(|event| (Ok::<_, Infallible>(event), waiting))
+    });
+    let headers = [(header::CONTENT_TYPE, EVENT_STREAM), (header::CACHE_CONTROL, "no-store")];
+    (headers, Body::from_stream(body)).into_response()
+}
+
+/// In JSON a raw line break is only space between two values; here it would end the line.
+fn event(text: &str) -> Bytes {
+    format!("data: {}\n\n", text.replace(['\n', '\r'], " ")).into()
+}
