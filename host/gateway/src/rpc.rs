@@ -56,15 +56,13 @@ pub(crate) async fn post(
         .map_err(|_| Fault::new(ErrorCode::ParseError, "the message is not UTF-8"))
         .and_then(midplane_protocol::parse)
         .and_then(|incoming| headers::name(incoming, &headers));
-    let parsed = match parsed.map(|incoming| rpc_stream::told(incoming, &headers)) {
-        Ok(Ok(told)) => return rpc_stream::serve(&shared, &principal, told),
-        Ok(Err(incoming)) => Ok(incoming),
-        Err(fault) => Err(fault),
-    };
     let caller = HttpCaller { shared: &shared, principal, cancel: shared.abort.child_token() };
     let _gone = caller.cancel.clone().drop_guard();
     match parsed {
         Err(fault) => json(StatusCode::BAD_REQUEST, shared.refusal(&Id::null(), &fault)),
+        Ok(Incoming::Single(Item::Request(id, invocation))) if rpc_stream::is_wanted(&invocation, &headers) => {
+            rpc_stream::serve(&shared, &caller.principal, id, invocation)
+        }
         Ok(Incoming::Single(item)) => caller.item(item).await.map_or_else(silence, |text| json(StatusCode::OK, text)),
         Ok(Incoming::Batch(items)) => {
             let answers = stream::iter(items).map(|item| caller.item(item)).buffered(BATCH_CONCURRENCY_MAX);

@@ -10,40 +10,23 @@ use axum::{
 };
 use futures_util::stream;
 use midplane_model::Principal;
-use midplane_protocol::{Id, Incoming, Invocation, Item};
-use serde_json::Value;
+use midplane_protocol::{Id, Invocation};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{call::answer, shared::Shared, socket::Telling};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// A call whose progress its client wants to hear.
-pub(crate) struct Told {
-    pub id: Id,
-    pub invocation: Invocation,
-    pub token: Value,
-}
-
-/// The message as such a call, if it is one.
-pub(crate) fn told(incoming: Incoming, headers: &HeaderMap) -> Result<Told, Incoming> {
+/// Whether the client wants to hear of the progress of this call, and can.
+pub(crate) fn is_wanted(invocation: &Invocation, headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if !accepted.any(|value| value.contains(EVENT_STREAM)) {
-        return Err(incoming);
-    }
-    match incoming {
-        Incoming::Single(Item::Request(id, invocation)) => match invocation.meta.progress_token.clone() {
-            Some(token) => Ok(Told { id, invocation, token }),
-            None => Err(Incoming::Single(Item::Request(id, invocation))),
-        },
-        other => Err(other),
-    }
+    invocation.meta.progress_token.is_some() && accepted.any(|value| value.contains(EVENT_STREAM))
 }
 
 /// Runs the call in a task, which ends with the client. One event waits for it, the next one with the call; a client that takes
 /// none for `write_stall_max` is given up.
-pub(crate) fn serve(shared: &Arc<Shared>, principal: &Arc<Principal>, told: Told) -> Response {
-    let Told { id, invocation, token } = told;
+pub(crate) fn serve(shared: &Arc<Shared>, principal: &Arc<Principal>, id: Id, invocation: Invocation) -> Response {
+    let token = invocation.meta.progress_token.clone().unwrap_or_default();
     let (progress, mut telling) = Telling::new(token);
     let (events, waiting) = mpsc::channel(1);
     let cancel = shared.abort.child_token();
