@@ -64,3 +64,19 @@ async fn the_command_line_takes_the_socket_and_else_the_port() -> Result<()> {
     assert_eq!((code, stderr.contains("no host serves this directory")), (6, true), "{stderr}");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_command_line_finds_a_host_from_inside_the_directory_that_it_serves_wherever_its_data_lies() -> Result<()> {
+    let mut host = Host::start().await?;
+    let (home, inside) = (host.data().join(".."), host.directory.join("deep/inside"));
+    std::fs::create_dir_all(&inside)?;
+    let ask = || {
+        let mut command = tokio::process::Command::new(Host::program());
+        command.args(["call", "system.status"]).env_clear().env("HOME", &home).current_dir(&inside).output()
+    };
+    let found = ask().await?;
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    host.stop().await?;
+    assert_eq!(ask().await?.status.code(), Some(6), "the hint goes with the host");
+    Ok(())
+}

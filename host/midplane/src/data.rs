@@ -3,8 +3,8 @@
 //! It lies outside of the served directory, because what is inside can be read by every client with the scope `read`.
 
 use std::{
-    env, fs, io,
-    os::unix::fs::PermissionsExt,
+    env, fs, io, iter,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
 };
 
@@ -25,6 +25,8 @@ pub struct Discovery {
     /// The Unix socket, where there is one.
     #[serde(default)]
     pub socket: Option<PathBuf>,
+    /// The data directory, where the token is.
+    pub data: PathBuf,
 }
 
 /// A host that was found.
@@ -38,6 +40,8 @@ pub struct Found {
 pub struct DataDir {
     path: PathBuf,
     code_cache: PathBuf,
+    /// Where the command line looks: the default directory, whatever was chosen.
+    known: Option<PathBuf>,
 }
 
 impl DataDir {
@@ -64,12 +68,9 @@ impl DataDir {
         let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
         let shared = absolute("XDG_CACHE_HOME").or_else(|| if chosen.is_none() { home() } else { None });
         let code_cache = shared.map_or_else(|| path.clone(), |shared| shared.join("midplane")).join("code");
-        let make = || -> io::Result<()> {
-            fs::create_dir_all(&path)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
-        };
-        make().with_context(|| format!("the data directory {} cannot be made", path.display()))?;
-        Ok(Self { path, code_cache })
+        make(&path).with_context(|| format!("the data directory {} cannot be made", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("the data directory {}", path.display()))?;
+        Ok(Self { path, code_cache, known: Self::default_for(served).ok() })
     }
 
     pub fn store(&self) -> PathBuf {
@@ -133,18 +134,34 @@ impl DataDir {
         Ok(token)
     }
 
+    /// Says in the data directory and, if another one was chosen, in the default one that this host serves. A place that belongs
+    /// to another host over the same directory is left to it.
     pub fn announce(&self, discovery: &Discovery) -> Result<()> {
-        let path = self.path.join("host.json");
         let json = serde_json::to_vec(discovery)?;
-        midplane_durable::replace(&path, &json).with_context(|| format!("{} cannot be written", path.display()))
+        for place in self.places() {
+            let path = place.join("host.json");
+            if place != self.path && is_answered(&place) {
+                continue;
+            }
+            make(&place)
+                .and_then(|()| midplane_durable::replace(&path, &json))
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn places(&self) -> impl Iterator<Item = PathBuf> {
+        let known = self.known.clone().filter(|known| known.canonicalize().ok().as_ref() != Some(&self.path));
+        iter::once(self.path.clone()).chain(known)
     }
 
     /// Takes the announcement back, if it is still ours.
     pub fn withdraw(&self) {
-        let ours = read_discovery(&self.path).is_some_and(|(discovery, _)| discovery.pid == std::process::id());
-        if ours {
-            // The file is only a hint; a stale one is noticed by whoever connects.
-            _ = fs::remove_file(self.path.join("host.json"));
+        for place in self.places() {
+            if read_discovery(&place).is_some_and(|discovery| discovery.pid == std::process::id()) {
+                // The file is only a hint; a stale one is noticed by whoever connects.
+                _ = fs::remove_file(place.join("host.json"));
+            }
         }
     }
 }
@@ -155,16 +172,26 @@ pub fn discover(directory: &Path) -> Option<Found> {
     directory.ancestors().find_map(|served| find_in(&DataDir::default_for(served).ok()?))
 }
 
-/// The host whose data lies in a directory.
-pub fn find_in(data: &Path) -> Option<Found> {
-    let (Discovery { url, socket, .. }, token) = read_discovery(data)?;
+/// The host that announced itself in a directory.
+pub fn find_in(place: &Path) -> Option<Found> {
+    let Discovery { url, socket, data, .. } = read_discovery(place)?;
+    let token = fs::read_to_string(data.join("token")).ok().map(|token| token.trim().to_owned());
     Some(Found { url, token, socket })
 }
 
-fn read_discovery(data: &Path) -> Option<(Discovery, Option<String>)> {
-    let discovery = serde_json::from_slice(&fs::read(data.join("host.json")).ok()?).ok()?;
-    let token = fs::read_to_string(data.join("token")).ok().map(|token| token.trim().to_owned());
-    Some((discovery, token))
+fn read_discovery(place: &Path) -> Option<Discovery> {
+    serde_json::from_slice(&fs::read(place.join("host.json")).ok()?).ok()
+}
+
+/// Whether a host that announced itself there still listens.
+fn is_answered(place: &Path) -> bool {
+    let socket = read_discovery(place).and_then(|discovery| discovery.socket);
+    socket.is_some_and(|socket| UnixStream::connect(socket).is_ok())
+}
+
+fn make(private: &Path) -> io::Result<()> {
+    fs::create_dir_all(private)?;
+    fs::set_permissions(private, fs::Permissions::from_mode(0o700))
 }
 
 /// A directory that the environment names; relative ones do not count (XDG Base Directory Specification).

@@ -100,7 +100,13 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     let bound = LocalSocket::bind(data.socket()).context("the local socket cannot be bound")?;
     let (local_socket, local) = bound.unzip();
     let socket = local_socket.as_ref().map(|socket| socket.path().to_owned());
-    data.announce(&Discovery { url: url.clone(), pid: std::process::id(), instance_id, socket })?;
+    data.announce(&Discovery {
+        url: url.clone(),
+        pid: std::process::id(),
+        instance_id,
+        socket,
+        data: data.path().to_owned(),
+    })?;
     announce(&host.plugins.list(), &url, (!arguments.no_auth).then_some(&token), &directory.display().to_string());
 
     let stop = CancellationToken::new();
