@@ -110,13 +110,17 @@ async fn a_child_outlives_a_reload_and_its_end_is_told() -> Result<()> {
 
 #[tokio::test]
 async fn children_end_with_their_plugin_and_with_the_host_however_it_ends() -> Result<()> {
-    let holds = json!({ "program": "sh", "args": ["-c", "exec 3> pipe; echo ready; exec sleep 1000"] });
-    for ends_by in ["disable", "unload", "SIGTERM", "SIGKILL"] {
+    let itself = "exec 3> pipe; echo ready; exec sleep 1000";
+    // A job in a group of its own, whose parent dies first.
+    let its_child = "set -m; (exec 3> pipe; echo ready; exec sleep 1000) & wait";
+    let ends = ["disable", "unload", "SIGTERM", "SIGKILL"];
+    for (script, ends_by) in ends.map(|end| (itself, end)).into_iter().chain(ends.map(|end| (its_child, end))) {
+        let holds = json!({ "program": "sh", "args": ["-c", script] });
         let host = host().await?;
         let gone = pipe(&host.directory).await?;
         let mut client = host.connect().await?;
         client.subscribe(&["plugin.state_changed"]).await?;
-        let id = client.call("runner.spawn", holds.clone()).await?;
+        let id = client.call("runner.spawn", holds).await?;
         until(&mut client, &id, "ready").await?;
         let _kept = match ends_by {
             "disable" => {
@@ -133,7 +137,7 @@ async fn children_end_with_their_plugin_and_with_the_host_however_it_ends() -> R
             }
             _ => Some(host.kill_and_restart().await?),
         };
-        gone.await?.with_context(|| ends_by.to_owned())?;
+        gone.await?.with_context(|| format!("{script}, {ends_by}"))?;
     }
     Ok(())
 }

@@ -42,6 +42,11 @@ pub struct Assembly {
     processes: Processes,
 }
 
+/// This program. On Linux also when its file has been replaced meanwhile.
+fn own_program() -> Option<PathBuf> {
+    if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { std::env::current_exe().ok() }
+}
+
 /// Makes the host for a directory. Returns when every plugin runs or has a reason not to.
 pub async fn assemble(
     directory: PathBuf,
@@ -61,7 +66,10 @@ pub async fn assemble(
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !name.starts_with("MIDPLANE_"))
         .collect();
-    let processes = Processes::new(ProcessesConfig::new(directory.clone(), environment.get("PATH").cloned()));
+    let processes = Processes::new(ProcessesConfig {
+        guard: own_program(),
+        ..ProcessesConfig::new(directory.clone(), environment.get("PATH").cloned())
+    });
     let (terminals, terminal_events) = terminals(directory, &environment, data.path());
     let streams = StreamDefinition::defaults();
     let broker = if durable_events { Broker::durable(&streams, &data.events()) } else { Broker::new(&streams) };

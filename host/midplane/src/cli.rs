@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use midplane_capabilities::processes::{GUARD_ARGUMENT, guard};
 
 use crate::{
     client, doctor,
@@ -25,6 +26,9 @@ pub struct Arguments {
 enum Command {
     /// Serve a directory to clients.
     Serve(ServeArguments),
+    /// What a host runs beside itself: it ends what children of plugins have started when the host is killed.
+    #[command(hide = true, name = GUARD_ARGUMENT)]
+    Guard,
     /// Call a method of a running host, e.g. `midplane call files.list '{"path": "src"}'`.
     Call(CallArguments),
     /// Print events as they happen, one JSON object a line.
@@ -148,6 +152,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
     match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Guard => {
+            guard(std::io::stdin().lock());
+            ExitCode::SUCCESS
+        }
         Command::Call(CallArguments { method, params, target }) => client::call(&target, &method, params.as_deref()),
         Command::Events(EventsArguments { patterns, from_earliest, count, target }) => {
             client::events(&target, &patterns, from_earliest, count)

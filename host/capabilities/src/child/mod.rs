@@ -8,3 +8,4 @@ mod session;
 pub use exit::Exit;
 pub(crate) use lookup::{NoFolder, folder, program};
 pub(crate) use process::{Audience, Process, parse_signal};
+pub(crate) use session::kill_rest;

@@ -9,8 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Looked for so often, because a job may start another one while it is being looked for.
 const SWEEPS_MAX: usize = 3;
 
-/// Kills what is left in the session of `leader`, which must not have been reaped: until then its id names this session
-/// and no other. A daemon that made a session of its own is not touched.
+/// Kills what is left in the session of `leader`, which must not have been reaped, or have members left: until then its id
+/// names this session and no other. A daemon that made a session of its own is not touched.
 pub(crate) fn kill_rest(leader: Pid) {
     for _ in 0..SWEEPS_MAX {
         let members = members(leader);

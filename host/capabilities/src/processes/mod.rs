@@ -6,11 +6,12 @@
 //!
 //! Knows neither plugins' grants nor events: whoever holds a [`Processes`] may run any program that it can name.
 //!
-//! Order of reading: [`registry`] (the handle), [`launch`], [`spawner`], [`running`], [`child`], [`capture`].
+//! Order of reading: [`registry`] (the handle), [`launch`], [`spawner`], [`running`], [`child`], [`capture`]; [`guard`](mod@guard) for when the host is killed.
 
 mod capture;
 mod child;
 mod error;
+mod guard;
 mod launch;
 mod options;
 mod registry;
@@ -21,6 +22,7 @@ mod spawner;
 mod tests;
 
 pub use error::ProcessError;
+pub use guard::{GUARD_ARGUMENT, guard};
 pub use options::{Command, Finished, OnExit, Piece, ProcessInfo, ProcessesConfig, RunOptions, Stream};
 pub use registry::Processes;
 

@@ -23,6 +23,9 @@ pub struct ProcessesConfig {
     /// Running at the same time, over all owners and for each; one more is `quota_exceeded`.
     pub running_max: usize,
     pub running_per_owner_max: usize,
+    /// The program that calls [`guard`](super::guard()) when its argument is `GUARD_ARGUMENT`. None: children's children may outlive
+    /// a host that is killed.
+    pub guard: Option<PathBuf>,
     /// Output kept of each stream of a long-lived child; older bytes are forgotten.
     pub ring_bytes: usize,
 }
@@ -35,6 +38,7 @@ impl ProcessesConfig {
             path,
             running_max: PROCESSES_MAX,
             running_per_owner_max: PROCESSES_PER_PLUGIN_MAX,
+            guard: None,
             ring_bytes: PROCESS_RING_BYTES,
         }
     }

@@ -25,7 +25,7 @@ use crate::child::parse_signal;
 /// The processes of a host; clones are the same. An owner sees its own and nobody else's.
 ///
 /// [`Processes::shutdown`] must be awaited before the program exits. A host that is killed takes its children with it where
-/// the kernel can see to that (Linux); what those have started in turn is told by nobody.
+/// the kernel can see to that (Linux), and the guard, if there is one, what those have started in their sessions.
 #[derive(Clone)]
 pub struct Processes(Arc<Inner>);
 
@@ -46,10 +46,11 @@ struct Table {
 impl Processes {
     #[must_use]
     pub fn new(config: ProcessesConfig) -> Self {
+        let spawner = Spawner::new(config.guard.clone());
         Self(Arc::new(Inner {
             config,
             seats: Seats::default(),
-            spawner: Spawner::new(),
+            spawner,
             table: Mutex::default(),
             tasks: TaskTracker::new(),
         }))

@@ -32,12 +32,12 @@ impl Running {
         let stdin = ChildStdin::from_std(started.stdin.take().ok_or_else(missing)?)?;
         let stdout = ChildStdout::from_std(started.stdout.take().ok_or_else(missing)?)?;
         let stderr = ChildStderr::from_std(started.stderr.take().ok_or_else(missing)?)?;
-        let process = started.take_over().ok_or_else(missing)?;
+        let (process, watched) = started.take_over().ok_or_else(missing)?;
         let waiting = process.clone();
         // What has been started in its session ends with it, before its id can be given to another process.
         let exit = tasks.spawn_blocking(move || {
             let exit = waiting.wait(|| true);
-            drop(seat);
+            drop((seat, watched));
             exit
         });
         Ok(Self { process, stdin, stdout, stderr, exit })

@@ -6,6 +6,7 @@
 use std::{
     fs, io,
     os::fd::BorrowedFd,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -14,7 +15,10 @@ use std::{
 use rustix::io::FdFlags;
 use tokio::sync::{mpsc, oneshot};
 
-use super::running::kill;
+use super::{
+    guard::{self, Watched},
+    running::kill,
+};
 use crate::child::Process;
 
 /// Forks that wait for their turn; then whoever asks waits.
@@ -28,27 +32,29 @@ struct Request {
 /// A child that nobody has taken over yet. Dropped as it is, it is killed and reaped: a caller that gives up at any moment
 /// leaves nothing behind.
 pub(super) struct Started {
-    process: Option<Arc<Process>>,
+    process: Option<(Arc<Process>, Watched)>,
     pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
 }
 
 impl Started {
-    fn new(mut child: Child) -> io::Result<Self> {
+    fn new(mut child: Child, guard: &Arc<guard::Handle>) -> io::Result<Self> {
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        Ok(Self { process: Some(Arc::new(Process::new(Box::new(child))?)), stdin, stdout, stderr })
+        let process = Arc::new(Process::new(Box::new(child))?);
+        let watched = guard.watch(process.id());
+        Ok(Self { process: Some((process, watched)), stdin, stdout, stderr })
     }
 
-    /// Now whoever has the process answers for it.
-    pub(super) fn take_over(&mut self) -> Option<Arc<Process>> {
+    /// Now whoever has the process answers for it, and keeps it guarded until it has been reaped.
+    pub(super) fn take_over(&mut self) -> Option<(Arc<Process>, Watched)> {
         self.process.take()
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if let Some(process) = self.process.take() {
+        if let Some((process, _watched)) = self.process.take() {
             kill(&process);
             // For as long as the kernel needs to end it.
             process.wait(|| true);
@@ -60,12 +66,13 @@ pub(super) struct Spawner {
     /// None once closed.
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    guard: Option<PathBuf>,
 }
 
 impl Spawner {
-    /// The thread starts with the first child.
-    pub(super) fn new() -> Self {
-        Self { requests: Mutex::default(), thread: Mutex::default() }
+    /// The thread starts with the first child, and so does the guard, if there is a program for it.
+    pub(super) fn new(guard: Option<PathBuf>) -> Self {
+        Self { requests: Mutex::default(), thread: Mutex::default(), guard }
     }
 
     /// Forks and executes.
@@ -83,7 +90,9 @@ impl Spawner {
             return Ok(requests.clone());
         }
         let (sender, receiver) = mpsc::channel(REQUESTS_MAX);
-        let thread = std::thread::Builder::new().name("spawner".into()).spawn(move || run(receiver))?;
+        let guard = self.guard.clone();
+        let thread =
+            std::thread::Builder::new().name("spawner".into()).spawn(move || run(receiver, guard.as_deref()))?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(requests.insert(sender).clone())
     }
@@ -99,15 +108,17 @@ impl Spawner {
     }
 }
 
-fn run(mut requests: mpsc::Receiver<Request>) {
+fn run(mut requests: mpsc::Receiver<Request>, guard: Option<&Path>) {
     keep_descriptors();
+    let guard = guard::Handle::start(guard);
     while let Some(Request { mut command, done }) = requests.blocking_recv() {
         if done.is_closed() {
             continue;
         }
         // If the caller is gone, what comes back is dropped.
-        _ = done.send(command.spawn().and_then(Started::new));
+        _ = done.send(command.spawn().and_then(|child| Started::new(child, &guard)));
     }
+    guard.end();
 }
 
 /// Descriptors that the host has inherited itself are not for its children. What it opens is marked from the start.
