@@ -42,7 +42,7 @@ fn tests(repo: &Repo) -> Result<()> {
 }
 
 /// The program itself.
-fn program(repo: &Repo) -> Result<()> {
+pub fn program(repo: &Repo) -> Result<()> {
     step("host", || quiet(host_cargo(repo).args(["build", "--package", "midplane"]), RUSTUP_REMEDY)).map(drop)
 }
 

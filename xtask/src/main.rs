@@ -2,6 +2,7 @@
 //! what developers and CI run. Knows folders and tools, nothing of what the code does.
 
 mod commands;
+mod conformance;
 mod crates;
 mod doctor;
 mod fuzz;
@@ -22,6 +23,7 @@ cargo xtask <command>
   test [FILTER]        build everything that tests need and run them all, or those of the host that FILTER selects
   bench                measure a release build
   fuzz [TARGET] [SECONDS]  look for input that does harm, one target or all (default: 60 s each)
+  conformance          let Schemathesis and the AsyncAPI parser judge a running host
   build                the release binary target/release/midplane, with the first-party plugins inside
   plugins              the first-party plugins to target/plugins, the examples to target/examples
   guests               the guests of the tests to target/guests
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["test", filter @ ..] => commands::test_only(&repo, filter),
         ["bench", rest @ ..] => commands::bench(&repo, rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(&repo, rest),
+        ["conformance"] => conformance::conformance(&repo),
         ["build"] => commands::build(&repo),
         ["plugins"] => commands::plugins(&repo),
         ["guests"] => commands::guests(&repo),

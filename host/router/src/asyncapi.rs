@@ -1,4 +1,4 @@
-//! The AsyncAPI 3.0 document: what goes over the WebSocket and the event stream. Calls are derived from the registry; events are
+//! The AsyncAPI 3.1 document: what goes over the WebSocket and the event stream. Calls are derived from the registry; events are
 //! the host's own messages, because topics come and go with those who publish.
 
 use serde_json::{Map, Value, json};
@@ -23,7 +23,7 @@ pub fn asyncapi(methods: &Methods, version: &str, place: &str, secure: bool) -> 
     let of_stream: Map<String, Value> =
         ["event", "gap", "cursor"].iter().map(|name| ((*name).to_owned(), message_of(name))).collect();
     json!({
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "Midplane",
             "version": version,
