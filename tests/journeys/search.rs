@@ -144,3 +144,31 @@ async fn files_are_found_by_characters_of_their_paths_as_soon_as_they_were_told(
     assert_eq!(code, "invalid_params");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_command_line_searches_as_grep_does_and_finds() -> Result<()> {
+    let host = Host::start().await?;
+    std::fs::create_dir(host.directory.join("src"))?;
+    host.write_file("src/a.rs", "one\nNeedle\nthree\n")?;
+    host.write_file("b.md", "needle\n")?;
+    let search = async |arguments: &[&str]| host.cli(&[&["files", "search"], arguments].concat()).await;
+    let (code, out, _) = search(&["needle"]).await?;
+    assert_eq!((code, out.as_str()), (0, "b.md:1:needle\nsrc/a.rs:2:Needle\n"));
+    let (_, out, _) = search(&["^N", "src", "-e", "-s", "-C", "1"]).await?;
+    assert_eq!(out, "src/a.rs-1-one\nsrc/a.rs:2:Needle\nsrc/a.rs-3-three\n");
+    let (_, out, _) = search(&["needle", "-g", "!*.md", "--json"]).await?;
+    let lines: Vec<Value> = out.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!((&lines[0]["path"], &lines[0]["hits"][0]["line"]), (&json!("src/a.rs"), &json!(2)), "{out}");
+    assert_eq!((&lines[1]["hits"], lines.len()), (&json!(1), 2), "{out}");
+    for (arguments, expected) in [(&["nowhere"][..], 1), (&["(", "-e"], 2), (&["x", "gone"], 4)] {
+        let (code, out, stderr) = search(arguments).await?;
+        assert_eq!((code, out.as_str()), (expected, ""), "{arguments:?}: {stderr}");
+    }
+    let (_, _, stderr) = search(&["needle", "-m", "1"]).await?;
+    assert!(stderr.contains("there is more"), "{stderr}");
+
+    let (code, out, _) = host.cli(&["files", "find", "ars"]).await?;
+    assert_eq!((code, out.as_str()), (0, "src/a.rs\n"));
+    assert_eq!(host.cli(&["files", "find", "zzz"]).await?.0, 1);
+    Ok(())
+}

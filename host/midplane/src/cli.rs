@@ -7,6 +7,7 @@ use midplane_capabilities::processes::{GUARD_ARGUMENT, guard};
 
 use crate::{
     client, doctor,
+    files_commands::{self, FilesCommand},
     plugin_commands::{self, PluginCommand},
     serve,
     token_commands::{self, TokenCommand},
@@ -39,6 +40,9 @@ enum Command {
     Doctor(Target),
     /// A script that completes this command line, e.g. `source <(midplane completions bash)`.
     Completions { shell: clap_complete::Shell },
+    /// Files of the running host.
+    #[command(subcommand)]
+    Files(FilesCommand),
     /// Plugins of the running host, and `check` of one that does not run.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -166,6 +170,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Status(target) => client::call(&target, "system.status", None),
+        Command::Files(command) => files_commands::run(command),
         Command::Token(command) => token_commands::run(command),
         Command::Plugin(command) => plugin_commands::run(command),
     }

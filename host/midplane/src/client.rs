@@ -1,6 +1,6 @@
 //! The command line's side of the protocol: one WebSocket, JSON-RPC, exit codes.
 
-use std::{env, fs, io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{env, fs, io::Write, ops::ControlFlow, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
@@ -36,6 +36,8 @@ pub enum Failure {
     Usage(String),
     /// Whoever was asked said no.
     Declined(String),
+    /// There is nothing of what was sought; nothing went wrong, and nothing is said.
+    Nothing,
     Timeout,
 }
 
@@ -152,6 +154,7 @@ impl Failure {
             Self::Unauthenticated(why) => (exit::UNAUTHENTICATED, why.clone()),
             Self::Usage(why) => (exit::USAGE, why.clone()),
             Self::Declined(why) => (exit::FAILURE, why.clone()),
+            Self::Nothing => (exit::FAILURE, String::new()),
             Self::Timeout => (exit::TIMEOUT, "no answer in time".to_owned()),
         }
     }
@@ -159,7 +162,9 @@ impl Failure {
 
 fn fail(failure: &Failure) -> ExitCode {
     let (code, text) = failure.describe();
-    eprintln!("midplane: {text}");
+    if !text.is_empty() {
+        eprintln!("midplane: {text}");
+    }
     ExitCode::from(code)
 }
 
@@ -194,9 +199,9 @@ fn print_line(value: &Value) {
     print_text(&value.to_string());
 }
 
-pub fn print_text(text: &str) {
-    // A closed pipe (`| head`) is how a reader says that it has enough.
-    _ = writeln!(std::io::stdout(), "{text}");
+/// False where nobody reads: a closed pipe (`| head`) is how a reader says that it has enough.
+pub fn print_text(text: &str) -> bool {
+    writeln!(std::io::stdout(), "{text}").is_ok()
 }
 
 /// A connection to the host.
@@ -231,13 +236,38 @@ impl Connection {
         if let Some(params) = params {
             request["params"] = params;
         }
+        let answer = self.answer(request, |_| ControlFlow::Continue(())).await?;
+        answer.ok_or_else(|| anyhow!("the call was given up").into())
+    }
+
+    /// As [`call_within`], with what is told while the call runs. None when `told` has enough before the end.
+    pub async fn call_told(
+        &mut self,
+        target: &Target,
+        method: &str,
+        params: Value,
+        told: impl FnMut(&Value) -> ControlFlow<()>,
+    ) -> Result<Option<Value>, Failure> {
+        let meta = json!({ "timeout_ms": timeout_ms(target), "progress_token": 1 });
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params, "meta": meta });
+        in_time(target, self.answer(request, told)).await
+    }
+
+    async fn answer(
+        &mut self,
+        request: Value,
+        mut told: impl FnMut(&Value) -> ControlFlow<()>,
+    ) -> Result<Option<Value>, Failure> {
         self.0.send(Message::text(request.to_string())).await.context("the host closed the connection")?;
         loop {
             let mut message = self.next().await?;
+            if message["method"] == "$/progress" && told(&message["params"]["value"]).is_break() {
+                return Ok(None);
+            }
             if message["id"] == 1 {
                 return match message.get_mut("error") {
                     Some(error) => Err(Failure::Answer(error.take())),
-                    None => Ok(message["result"].take()),
+                    None => Ok(Some(message["result"].take())),
                 };
             }
         }

@@ -8,6 +8,7 @@ mod client;
 mod data;
 mod doctor;
 mod figures;
+mod files_commands;
 mod local_socket;
 mod plugin_commands;
 mod reach;
