@@ -19,7 +19,7 @@ pub const BATCH_CONCURRENCY_MAX: usize = 16;
 /// Calls in flight per connection; one more is `unavailable`.
 pub const CALLS_IN_FLIGHT_MAX: usize = 64;
 /// Calls of one principal in flight, over all its connections and HTTP; one more is `unavailable`.
-pub const CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX: usize = 1024;
+pub const CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX: usize = 8192;
 /// Calls of one principal that begin in a second, on average; one more is `rate_limited`.
 pub const CALLS_PER_SECOND_MAX: u32 = 100_000;
 /// Calls of a principal that was quiet that begin at once.
