@@ -50,6 +50,11 @@ impl Asking {
         self.write(format!("0\r\n{lines}\r\n").as_bytes()).await
     }
 
+    /// Ends the connection in the midst of the request.
+    pub async fn cut(mut self) -> Result<()> {
+        Ok(self.0.take().context("the connection")?.shutdown().await?)
+    }
+
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.0.as_mut().context("the connection")?.write_all(bytes).await?)
     }
@@ -95,6 +100,13 @@ impl Answering {
         within(self.reader.read_exact(&mut bytes)).await?;
         ensure!(self.line().await?.is_empty(), "a chunk ends with a line break");
         Ok(Some(bytes))
+    }
+
+    /// So many bytes of an answer whose length was said.
+    pub async fn exactly(&mut self, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        within(self.reader.read_exact(&mut bytes)).await?;
+        Ok(bytes)
     }
 
     /// The rest of a chunked answer, or of one whose length was said.

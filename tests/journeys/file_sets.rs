@@ -195,3 +195,39 @@ fn strays(folder: &Path) -> Result<Vec<String>> {
     }
     Ok(found)
 }
+
+#[tokio::test]
+async fn what_is_deleted_into_the_trash_comes_back_and_a_tree_is_copied_whole() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    std::fs::create_dir_all(host.directory.join("d/sub"))?;
+    host.write_file("d/sub/a.txt", "a")?;
+    std::os::unix::fs::symlink("sub/a.txt", host.directory.join("d/link"))?;
+    client.call("files.copy", json!({ "from": "d", "to": "copy" })).await?;
+    let text = |path: &str| std::fs::read_to_string(host.directory.join(path));
+    assert_eq!(text("copy/sub/a.txt")?, "a");
+    assert!(host.directory.join("copy/link").is_symlink());
+    for (from, to, expected) in
+        [("d", "copy", "already_exists"), ("d", "d/sub/d", "conflict"), ("none", "x", "not_found")]
+    {
+        let (code, error) = client.fault("files.copy", json!({ "from": from, "to": to })).await?;
+        assert_eq!(code, expected, "{error}");
+    }
+
+    let deleted = client.call("files.delete", json!({ "path": "d", "trash": true })).await?;
+    assert!(!host.directory.join("d").exists());
+    let kept = client.call("files.list_trash", json!({})).await?;
+    assert_eq!((&kept[0]["path"], &kept[0]["id"]), (&json!("d"), &deleted["id"]), "{kept}");
+    host.write_file("d", "something else there")?;
+    let (code, _) = client.fault("files.restore", json!({ "id": deleted["id"] })).await?;
+    assert_eq!(code, "already_exists");
+    let back = client.call("files.restore", json!({ "id": deleted["id"], "to": "new/place" })).await?;
+    assert_eq!((&back["path"], text("new/place/sub/a.txt")?.as_str()), (&json!("new/place"), "a"));
+    let (code, _) = client.fault("files.restore", json!({ "id": deleted["id"] })).await?;
+    assert_eq!(code, "not_found");
+    client.call("files.delete", json!({ "path": "d", "trash": true })).await?;
+    let emptied = client.call("files.empty_trash", json!({})).await?;
+    assert_eq!(emptied["count"], 1);
+    assert_eq!(client.call("files.list_trash", json!({})).await?, json!([]));
+    Ok(())
+}

@@ -8,6 +8,7 @@ mod cli;
 mod colours;
 mod compile;
 mod config;
+mod content;
 mod context;
 mod contract;
 mod crowds;

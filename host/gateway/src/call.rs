@@ -39,6 +39,7 @@ impl Shared {
             deadline: Deadline::after(granted),
             chain: Arc::from([]),
             peer,
+            exchange: None,
             progress: None,
             effects: Effects::default(),
             cancel,

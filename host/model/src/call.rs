@@ -10,6 +10,7 @@ use serde_json::{Value, value::RawValue};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bulk::Exchange,
     channel::Peer,
     effects::Effects,
     fault::{ErrorCode, Fault},
@@ -66,6 +67,8 @@ pub struct CallContext {
     pub chain: Arc<[PluginName]>,
     /// The connection it came from, where there is one: what `terminals.attach` opens its channel on.
     pub peer: Option<Arc<dyn Peer>>,
+    /// The HTTP request it came with, where bytes can pass around a component.
+    pub exchange: Option<Arc<dyn Exchange>>,
     /// Where the client is told how far the call is, if it asked for that.
     pub progress: Option<Progress>,
     /// Where the events stand that this call causes.
@@ -84,6 +87,7 @@ impl CallContext {
             deadline: Deadline::after(timeout),
             chain: Arc::from([]),
             peer: None,
+            exchange: None,
             progress: None,
             effects: Effects::default(),
             cancel: CancellationToken::new(),

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, starts a task, reads a clock on its own or knows a wire format. Text becomes one of these types
 //! once, at the door (`Topic::parse`, `PluginName::parse`), and is never checked again further in.
 
+pub mod bulk;
 pub mod call;
 pub mod channel;
 pub mod effects;

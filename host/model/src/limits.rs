@@ -301,6 +301,20 @@ pub const DIFF_BYTES_MAX: usize = 256 * 1024;
 pub const APPLY_CHANGES_MAX: usize = 10_000;
 /// Bytes of all files of such a set, before and after; they are held in memory until the set is decided.
 pub const APPLY_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of a file that comes as a stream.
+pub const STREAM_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// Sizes of a text that is compressed on its way: below there is nothing to gain, beyond it takes too much of a processor.
+pub const STREAM_COMPRESSED_BYTES: std::ops::RangeInclusive<u64> = 1024..=64 * 1024 * 1024;
+/// Bytes of a file that are read for one piece of an answer; the next one when the client has taken it.
+pub const STREAM_PIECE_BYTES: usize = 256 * 1024;
+/// Time in which no byte of a body comes; then it is given up.
+pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(60);
+/// Entries of a tree that is copied at once.
+pub const COPY_ENTRIES_MAX: usize = 100_000;
+/// Deepest tree that is copied.
+pub const COPY_DEPTH_MAX: usize = 128;
+/// Entries of the trash that are listed; the oldest beyond them are only emptied.
+pub const TRASH_LISTED_MAX: usize = 1000;
 /// Own writes remembered until the watcher has seen them; the oldest is forgotten.
 pub const OWN_WRITES_MAX: usize = 1024;
 /// Notifications of the kernel that wait for the watcher; one more makes it look for itself.

@@ -49,7 +49,18 @@ fn operation(method: &Method, route: &Route, index: usize) -> Value {
         method.function.params.iter().partition(|param| is_in_path(&route.template, param));
     let mut parameters: Vec<Value> = in_path.into_iter().map(|param| parameter("path", param)).collect();
     let mut operation = described(method, index, route.status);
-    if route.verb.has_body() {
+    if route.raw {
+        let bytes = json!({"*/*": {"schema": {}}});
+        parameters.extend(rest.into_iter().map(|param| parameter("query", param)));
+        if route.verb.has_body() {
+            operation["requestBody"] = json!({"required": true, "content": bytes});
+        } else {
+            operation["responses"][route.status.to_string()] = json!({"description": "The bytes.", "content": bytes});
+            for (status, what) in [("206", "A range of them."), ("416", "No byte is in that range.")] {
+                operation["responses"][status] = json!({"description": what});
+            }
+        }
+    } else if route.verb.has_body() {
         if !rest.is_empty() {
             operation["requestBody"] = body(&rest);
         }

@@ -25,6 +25,8 @@ pub struct RawRoute {
     call: String,
     #[serde(default = "ok")]
     status: u16,
+    #[serde(default)]
+    raw: bool,
 }
 
 fn ok() -> u16 {
@@ -49,7 +51,8 @@ pub fn parse(raw: Vec<RawRoute>, plugin: &PluginName) -> Result<Vec<DeclaredRout
         if !(200..=299).contains(&raw.status) {
             return Err(wrong(&at("status"), "must be 200 to 299"));
         }
-        routes.push(DeclaredRoute { route: Route { verb, template, status: raw.status }, call: raw.call });
+        routes
+            .push(DeclaredRoute { route: Route { verb, template, status: raw.status, raw: raw.raw }, call: raw.call });
     }
     Ok(routes)
 }
@@ -96,7 +99,7 @@ mod tests {
     use super::*;
 
     fn parsed(method: &str, path: &str, status: u16) -> Result<Vec<DeclaredRoute>, String> {
-        let raw = || RawRoute { method: method.into(), path: path.into(), call: "check".into(), status };
+        let raw = || RawRoute { method: method.into(), path: path.into(), call: "check".into(), status, raw: false };
         let plugin = PluginName::parse("spell").unwrap();
         parse(vec![raw()], &plugin).map_err(|error| error.to_string())
     }

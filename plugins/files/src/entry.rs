@@ -7,7 +7,7 @@ use midplane_sdk::{
 
 use crate::{
     category::{self, SNIFF_BYTES},
-    exports::midplane::files::files::{Category, Entry, Kind},
+    exports::midplane::files::files::{Category, Entry, Kind, Trashed},
 };
 
 /// An entry of a listing: classified by name alone, since a listing does not open files.
@@ -55,4 +55,9 @@ fn shown(entry: disk::Entry, category: Category) -> Entry {
         link_outside: entry.link_outside,
         hidden: entry.hidden,
     }
+}
+
+pub fn trashed(entry: disk::Trashed) -> Trashed {
+    let disk::Trashed { id, path, deleted_ms, is_directory, size_bytes: size } = entry;
+    Trashed { id, path, deleted_at: time::rfc3339(deleted_ms), is_directory, size }
 }

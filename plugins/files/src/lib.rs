@@ -8,21 +8,22 @@ mod category;
 mod changes;
 mod encoding;
 mod entry;
+mod media;
 mod search;
 mod sets;
 
 use encoding::Span;
 use exports::midplane::{
     files::files::{
-        Change, Content, CreateMode, Done, Edited, Encoding, Entry, Error, Findings, Guest as Files, LetterCase,
-        Outcome, Page, Range, Replacement, SearchResult, Written,
+        Change, Content, CreateMode, Deleted, Done, Edited, Emptied, Encoding, Entry, Error, Findings, Guest as Files,
+        LetterCase, Outcome, Page, Range, Replacement, SearchResult, Trashed, Written,
     },
     host::{
         lifecycle::{Ending, Guest as Lifecycle, Occasion},
         subscriber::{Event, Guest as Subscriber},
     },
 };
-use midplane_sdk::host::{events, files as disk, search as text, watch};
+use midplane_sdk::host::{content, events, files as disk, search as text, watch};
 
 midplane_sdk::generate!({ path: ["../../wit/host", "../../wit/files", "wit"], world: "midplane:files-plugin/plugin" });
 
@@ -148,8 +149,58 @@ impl Files for Plugin {
         Ok(Done { path: to })
     }
 
-    fn delete(path: String, recursive: Option<bool>) -> Result<Done, Error> {
-        disk::delete(&path, recursive.unwrap_or(false))?;
+    fn delete(path: String, recursive: Option<bool>, trash: Option<bool>) -> Result<Deleted, Error> {
+        let id = match trash.unwrap_or(false) {
+            true => Some(disk::trash(&path)?),
+            false => {
+                disk::delete(&path, recursive.unwrap_or(false))?;
+                None
+            }
+        };
+        Ok(Deleted { path, id })
+    }
+
+    fn copy(from: String, to: String, overwrite: Option<bool>) -> Result<Done, Error> {
+        disk::copy(&from, &to, overwrite.unwrap_or(false))?;
+        Ok(Done { path: to })
+    }
+
+    fn list_trash() -> Result<Vec<Trashed>, Error> {
+        Ok(disk::list_trash()?.into_iter().map(entry::trashed).collect())
+    }
+
+    fn restore(id: String, to: Option<String>, overwrite: Option<bool>) -> Result<Done, Error> {
+        let path = disk::restore(&id, to.as_deref(), overwrite.unwrap_or(false))?;
+        Ok(Done { path })
+    }
+
+    fn empty_trash(id: Option<String>) -> Result<Emptied, Error> {
+        let count = disk::empty_trash(id.as_deref())?;
+        Ok(Emptied { count })
+    }
+
+    fn download(path: String, attachment: Option<bool>) -> Result<Entry, Error> {
+        let found = disk::stat(&path)?;
+        let media = media::of(&found);
+        let attachment = attachment.unwrap_or(!media.shown);
+        content::serve(&path, &media.name, attachment)?;
+        Ok(entry::looked_at(found))
+    }
+
+    fn upload(
+        path: String,
+        if_version: Option<String>,
+        create: Option<CreateMode>,
+        create_dirs: Option<bool>,
+        durable: Option<bool>,
+    ) -> Result<Done, Error> {
+        let options = disk::WriteOptions {
+            if_version,
+            create: sets::create(create),
+            create_dirs: create_dirs.unwrap_or(false),
+            durable: durable.unwrap_or(false),
+        };
+        content::receive(&path, &options)?;
         Ok(Done { path })
     }
 

@@ -86,6 +86,7 @@ macro_rules! generate {
                 "midplane:host/log@0.2.0": ::midplane_sdk::host::log,
                 "midplane:host/timers@0.2.0": ::midplane_sdk::host::timers,
                 "midplane:host/files@0.2.0": ::midplane_sdk::host::files,
+                "midplane:host/content@0.2.0": ::midplane_sdk::host::content,
                 "midplane:host/watch@0.2.0": ::midplane_sdk::host::watch,
                 "midplane:host/search@0.2.0": ::midplane_sdk::host::search,
                 "midplane:host/terminals@0.2.0": ::midplane_sdk::host::terminals,

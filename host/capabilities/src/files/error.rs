@@ -37,6 +37,8 @@ pub enum FilesError {
     Reserved { path: Arc<str> },
     #[error("{path}: more than {limit_bytes} bytes at once; use a range or a stream")]
     TooLarge { path: Arc<str>, limit_bytes: u64 },
+    #[error("{path} has more than {entries} entries or {levels} levels; take parts of it")]
+    TooMany { path: Arc<str>, entries: usize, levels: usize },
     #[error("{path}: no space left on the device")]
     NoSpace { path: Arc<str> },
     #[error("{path}: permission denied")]
@@ -116,7 +118,7 @@ impl FilesError {
             Self::InvalidPath { .. } | Self::InvalidEdit { .. } => ErrorCode::InvalidParams,
             Self::WrongType { .. } | Self::Mismatch { .. } => ErrorCode::Conflict,
             Self::Stale { .. } => ErrorCode::PreconditionFailed,
-            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooLarge { .. } | Self::TooMany { .. } => ErrorCode::TooLarge,
             Self::NoSpace { .. } => ErrorCode::NoSpace,
             Self::Denied { .. } | Self::Reserved { .. } => ErrorCode::Forbidden,
             Self::OtherFileSystem { .. } => ErrorCode::NotSupported,

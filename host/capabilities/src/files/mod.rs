@@ -7,7 +7,9 @@
 //! `Root` may use all of it.
 
 mod apply;
+mod copy;
 mod diff;
+mod download;
 mod edit;
 mod entry;
 mod error;
@@ -20,11 +22,13 @@ mod overwrite;
 mod own_writes;
 mod path;
 mod read;
+mod receive;
 mod relocate;
 mod remove;
 mod replace;
 mod staging;
 mod strays;
+mod trash;
 mod turns;
 mod version;
 mod walk;
@@ -38,6 +42,8 @@ use std::{
 
 pub use apply::{ApplyOptions, Change, Outcome, OutcomeKind, Target};
 use bytes::Bytes;
+pub use copy::CopyOptions;
+pub use download::OpenFile;
 pub use edit::{EditOptions, Edited, Replacement};
 pub use entry::{Entry, Kind, Symlink};
 pub use error::FilesError;
@@ -52,11 +58,13 @@ use midplane_model::limits::FILE_BYTES_MAX;
 pub(crate) use own_writes::{OwnWrite, Trace};
 pub use path::RelativePath;
 pub use read::Content;
+pub use receive::Receiving;
 pub use relocate::RenameOptions;
 pub use remove::DeleteOptions;
 pub(crate) use replace::is_ours;
 use strays::Strays;
 use tokio_util::task::TaskTracker;
+pub use trash::Trashed;
 use turns::Turns;
 pub use version::Version;
 pub(crate) use walk::Last;

@@ -1,6 +1,6 @@
 //! Writing in place, where a new file would break something. Not atomic, and said so in the answer.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use rustix::{fs::OFlags, io::Errno};
 
@@ -30,6 +30,22 @@ pub(super) fn overwrite(job: &Job<'_>, present: &Present) -> Result<Facts, Files
     // The trace is known only now. A watcher that looks in between reports the change without its origin.
     job.note(&facts);
     Ok(facts)
+}
+
+/// Makes one file say what another one says.
+pub(super) fn pour(source: &File, target: &File) -> io::Result<()> {
+    let mut piece = vec![0; 64 * 1024];
+    let mut offset = 0;
+    loop {
+        match source.read_at(&mut piece, offset)? {
+            0 => break,
+            count => {
+                target.write_all_at(&piece[..count], offset)?;
+                offset += count as u64;
+            }
+        }
+    }
+    target.set_len(offset)
 }
 
 /// Finds out about a full disk before the first old byte is gone.

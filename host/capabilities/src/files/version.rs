@@ -59,6 +59,21 @@ impl Version {
     }
 }
 
+/// The version of bytes that come piece by piece, all of them at most `FILE_HASH_BYTES_MAX`.
+#[derive(Default)]
+pub(crate) struct Hashing(Sha256);
+
+impl Hashing {
+    pub fn and(mut self, bytes: &[u8]) -> Self {
+        self.0.update(bytes);
+        self
+    }
+
+    pub fn version(self) -> Version {
+        Version(hex(&self.0.finalize()).into())
+    }
+}
+
 fn hex(digest: &[u8]) -> String {
     digest[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }

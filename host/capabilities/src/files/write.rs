@@ -136,7 +136,7 @@ impl Job<'_> {
         }
     }
 
-    fn may_create(&self) -> Result<(), FilesError> {
+    pub fn may_create(&self) -> Result<(), FilesError> {
         match self.options.if_version.is_some() || self.options.create == Create::Never {
             true => Err(self.absent()),
             false => Ok(()),

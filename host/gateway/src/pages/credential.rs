@@ -13,7 +13,7 @@ use midplane_model::{BoxFuture, PageBody, page::PageError};
 use crate::tokens::Identity;
 
 /// An answer's body that is cut off when its visitor's token is revoked or expires.
-pub(super) struct WhileValid {
+pub(crate) struct WhileValid {
     inner: PageBody,
     identity: Arc<Identity>,
     /// Made when there is something to wait for: most answers are over before.

@@ -23,10 +23,9 @@ use midplane_model::{CallContext, ErrorCode};
 
 use crate::{problem::Problem, shared::Shared};
 
-use credential::WhileValid;
-
 pub(crate) use admission::{PREFIX, Visitor, admit};
 pub(crate) use cookies::OUR_NAMES as OUR_COOKIES;
+pub(crate) use credential::WhileValid;
 
 /// Answers with what the plugin answers.
 pub(crate) async fn serve(

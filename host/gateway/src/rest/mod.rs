@@ -2,30 +2,35 @@
 //!
 //! Which paths there are is the registry's affair. Parameters come from the path, the query and, for verbs that have one, a
 //! JSON body; text becomes values by the type of the parameter it is for ([`params`]). Every method has the path
-//! `POST /api/v1/methods/{method}` besides, with its parameters as the body.
+//! `POST /api/v1/methods/{method}` besides, with its parameters as the body. On a raw route the bodies are bytes that pass around the
+//! component ([`raw`]), a whole file as an answer ([`download`]).
 
 mod answer;
+mod conditions;
+mod download;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub(crate) mod native;
 mod params;
+mod range;
+mod raw;
 mod text;
 
 use std::sync::Arc;
 
 use axum::{
     Extension,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    body::{Body, Bytes},
+    extract::{FromRequest as _, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use midplane_model::{ErrorCode, Fault, Principal};
-use midplane_protocol::Invocation;
+use midplane_model::{CallContext, ErrorCode, Fault, Principal};
+use midplane_protocol::{Invocation, Meta};
 use midplane_router::{Found, REST_PREFIX, Verb, Wanted};
 use percent_encoding::percent_decode_str;
 
-use crate::{call::Success, headers, problem::Problem, shared::Shared};
+use crate::{call::Success, headers, problem::Problem, shared::Shared, tokens::Identity};
 
 /// The first segment of the path that every method has.
 const METHODS: &str = "methods";
@@ -34,13 +39,12 @@ const METHODS: &str = "methods";
 pub(crate) async fn serve(
     State(shared): State<Arc<Shared>>,
     Extension(principal): Extension<Arc<Principal>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Extension(identity): Extension<Arc<Identity>>,
+    request: axum::extract::Request,
 ) -> Response {
-    let request = Request { method: &method, uri: &uri, headers: &headers, body };
-    match request.answer(&shared, &principal).await {
+    let (parts, body) = request.into_parts();
+    let request = Request { parts: &parts, method: &parts.method, uri: &parts.uri, headers: &parts.headers, body };
+    match request.answer(&shared, &principal, identity).await {
         Ok(response) => response,
         Err(refusal) => {
             shared.metrics.error(refusal.code());
@@ -50,10 +54,11 @@ pub(crate) async fn serve(
 }
 
 struct Request<'a> {
+    parts: &'a Parts,
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 }
 
 /// What never became a call.
@@ -98,28 +103,39 @@ impl Refusal {
 }
 
 impl Request<'_> {
-    async fn answer(self, shared: &Arc<Shared>, principal: &Arc<Principal>) -> Result<Response, Refusal> {
+    async fn answer(
+        self,
+        shared: &Arc<Shared>,
+        principal: &Arc<Principal>,
+        identity: Arc<Identity>,
+    ) -> Result<Response, Refusal> {
         let meta = headers::meta(self.headers)?;
         let found = self.find(shared)?;
-        let body = self.body.map_err(|rejection| shared.unread("body", &rejection))?;
         let function = &found.method.function;
         let mut given = params::Given::default();
         given.path(function, &found.parameters)?;
         given.query(function, self.uri.query().unwrap_or_default())?;
+        // A file that is read judges its conditions itself.
+        if !found.raw || found.verb.has_body() {
+            given.if_match(function, self.headers)?;
+        }
+        if found.raw {
+            return self.pass(shared, principal, identity, found, given, meta).await;
+        }
+        let limited = axum::extract::Request::from_parts(self.parts.clone(), self.body);
+        let body = Bytes::from_request(limited, &()).await.map_err(|rejection| shared.unread("body", &rejection))?;
         if found.verb.has_body() {
             given.body(self.headers, &body)?;
         } else if !body.is_empty() {
             return Err(Fault::new(ErrorCode::InvalidRequest, format!("{} takes no body", found.verb.as_str())).into());
         }
-        given.if_match(function, self.headers)?;
         let invocation = Invocation { method: found.method.name.clone(), params: given.into_params(), meta };
         let cancel = shared.abort.child_token();
         // Dropped with this future when the client goes away.
         let _gone = cancel.clone().drop_guard();
         let context = shared.context(principal, None, &invocation.meta, cancel);
         let request_id = context.request_id.clone();
-        let result = shared.run(invocation, context).await;
-        let response = match result {
+        let response = match shared.run(invocation, context).await {
             Ok(Success { reply, at }) => {
                 let response = answer::success(&reply, found.status, self.method, self.headers);
                 answer::placed(response, &at)
@@ -127,6 +143,52 @@ impl Request<'_> {
             Err(fault) => answer::failure(fault),
         };
         Ok(answer::identified(response, &request_id))
+    }
+
+    /// A call whose bytes pass around its component.
+    async fn pass(
+        self,
+        shared: &Arc<Shared>,
+        principal: &Arc<Principal>,
+        identity: Arc<Identity>,
+        found: Found,
+        mut given: params::Given,
+        meta: Meta,
+    ) -> Result<Response, Refusal> {
+        let has_body = found.verb.has_body();
+        if has_body {
+            raw::check_body(self.headers)?;
+            given.if_none_match(&found.method.function, self.headers)?;
+        }
+        if meta.idempotency_key.is_some() {
+            let message = "bytes have no idempotency key; ask for a version with If-Match or If-None-Match";
+            return Err(Fault::new(ErrorCode::NotSupported, message).into());
+        }
+        let invocation = Invocation { method: found.method.name.clone(), params: given.into_params(), meta };
+        let cancel = shared.abort.child_token();
+        // Dropped with this future when the client goes away.
+        let _gone = cancel.clone().drop_guard();
+        let passing = raw::Passing::new(has_body);
+        let context = shared.context(principal, None, &invocation.meta, cancel.clone());
+        let context = CallContext { exchange: Some(passing.clone()), ..context };
+        let request_id = context.request_id.clone();
+        let effects = context.effects.clone();
+        let result = shared.run(invocation, context).await;
+        let raw::Handed { download, upload } = passing.take();
+        let result = match (result, upload) {
+            (Ok(_), Some(upload)) => raw::receive(self.body, upload, &cancel).await,
+            (result, _) => result.map(|success| success.reply),
+        };
+        let response = match (result, download) {
+            (Err(fault), _) => answer::failure(params::as_condition(fault, self.headers)),
+            (Ok(_), Some(download)) => {
+                let stop = shared.streams.clone();
+                let asking = download::Asking { method: self.method, headers: self.headers, identity, stop };
+                download::respond(asking, download)
+            }
+            (Ok(reply), None) => answer::success(&reply, found.status, self.method, self.headers),
+        };
+        Ok(answer::identified(answer::placed(response, &effects.positions()), &request_id))
     }
 
     fn find(&self, shared: &Shared) -> Result<Found, Refusal> {
@@ -138,7 +200,7 @@ impl Request<'_> {
                 return Err(Refusal::OtherVerb(vec![Verb::Post]));
             }
             let method = shared.router.find(method)?;
-            return Ok(Found { method, verb: Verb::Post, status: 200, parameters: Vec::new() });
+            return Ok(Found { method, verb: Verb::Post, status: 200, raw: false, parameters: Vec::new() });
         }
         let asked = if self.method == Method::HEAD { "GET" } else { self.method.as_str() };
         match shared.router.route(Verb::parse(asked), &segments) {

@@ -26,7 +26,7 @@ const ROUTES: &[(&str, Verb, &str, u16)] = &[
 /// The route that does not fit its method, which the tests exclude.
 pub(crate) fn add_routes(router: &Router) -> Result<(), String> {
     for (method, verb, path, status) in ROUTES {
-        let route = Route { verb: *verb, template: Template::parse(path)?, status: *status };
+        let route = Route { verb: *verb, template: Template::parse(path)?, status: *status, raw: false };
         router.add_route(method, route)?;
     }
     Ok(())

@@ -7,10 +7,13 @@ use midplane_model::{
 };
 use serde_json::{Map, Value};
 
-use super::text;
+use super::{conditions::COMPRESSED, text};
 
 /// The parameter that `If-Match` stands for, where a function has it.
 const IF_VERSION: &str = "if_version";
+/// The parameter that `If-None-Match: *` stands for, and its value.
+const CREATE: &str = "create";
+const MUST_NOT_EXIST: &str = "must_not_exist";
 
 #[derive(Default)]
 pub(super) struct Given(Map<String, Value>);
@@ -79,11 +82,26 @@ impl Given {
         match value.to_str().ok().map(str::trim) {
             Some("*") => Ok(()),
             Some(tag) if tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"') => {
-                self.put(IF_VERSION, tag[1..tag.len() - 1].into())
+                let version = &tag[1..tag.len() - 1];
+                self.put(IF_VERSION, version.strip_suffix(COMPRESSED).unwrap_or(version).into())
             }
             _ => {
                 let message = "headers.if-match: expected one strong entity tag in quotes, or *";
                 Err(Fault::invalid_params("headers.if-match", message))
+            }
+        }
+    }
+
+    /// `If-None-Match: *` is a write that only makes (RFC 9110, section 13.1.2).
+    pub fn if_none_match(&mut self, function: &Function, headers: &HeaderMap) -> Result<(), Fault> {
+        match headers.get(header::IF_NONE_MATCH) {
+            None => Ok(()),
+            Some(value) if value == "*" && type_of(function, CREATE).is_some() => {
+                self.put(CREATE, MUST_NOT_EXIST.into())
+            }
+            Some(_) => {
+                let message = "headers.if-none-match: expected *, for a file that is not there yet";
+                Err(Fault::invalid_params("headers.if-none-match", message))
             }
         }
     }
@@ -99,6 +117,14 @@ impl Given {
 
     pub fn into_params(self) -> Value {
         if self.0.is_empty() { Value::Null } else { Value::Object(self.0) }
+    }
+}
+
+/// What was asked for by a header is answered as HTTP has it: a condition that failed.
+pub(super) fn as_condition(fault: Fault, headers: &HeaderMap) -> Fault {
+    match fault.code == ErrorCode::AlreadyExists && headers.contains_key(header::IF_NONE_MATCH) {
+        true => Fault { code: ErrorCode::PreconditionFailed, ..fault },
+        false => fault,
     }
 }
 

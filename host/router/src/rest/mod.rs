@@ -59,6 +59,8 @@ pub struct Route {
     pub template: Template,
     /// Of a success that has content.
     pub status: u16,
+    /// The bodies are bytes that pass around the component; parameters come from path and query alone.
+    pub raw: bool,
 }
 
 impl Route {
@@ -116,7 +118,8 @@ mod tests {
         let params = vec![param("word-count", Type::U32), param("tags", Type::List(Type::String.into()))];
         let function = Function { name: Label::new("check"), docs: None, params, result: None, is_async: false };
         let check = |path: &str| {
-            Route { verb: Verb::Get, template: Template::parse(path).unwrap(), status: 200 }.check(&function)
+            Route { verb: Verb::Get, template: Template::parse(path).unwrap(), status: 200, raw: false }
+                .check(&function)
         };
         assert!(check("/spell/{word_count}").is_ok());
         assert!(check("/spell/{other}").unwrap_err().contains("{other}"));

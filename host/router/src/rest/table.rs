@@ -20,6 +20,8 @@ pub struct Found {
     pub verb: Verb,
     /// Of a success that has content.
     pub status: u16,
+    /// The bodies are bytes that pass around the component.
+    pub raw: bool,
     /// Parameters in the path, as text.
     pub parameters: Vec<(Arc<str>, String)>,
 }
@@ -58,8 +60,8 @@ impl RouteTable {
         for entry in entries {
             let Some(parameters) = fit(entry.route.template.segments(), segments) else { continue };
             if verb == Some(entry.route.verb) {
-                let (method, verb, status) = (entry.method.clone(), entry.route.verb, entry.route.status);
-                return Wanted::Found(Found { method, verb, status, parameters });
+                let Route { verb, status, raw, .. } = entry.route;
+                return Wanted::Found(Found { method: entry.method.clone(), verb, status, raw, parameters });
             }
             others.push(entry.route.verb);
         }

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::UNIX_EPOCH};
 
 use bytes::Bytes;
 use midplane_capabilities::files::{
-    ApplyOptions, Create, DeleteOptions, EditOptions, Entry, FilesError, Kind, ListOptions, MakeDirOptions,
-    RelativePath, RenameOptions, Root, Version, WriteMode, WriteOptions, Written,
+    ApplyOptions, CopyOptions, Create, DeleteOptions, EditOptions, Entry, FilesError, Kind, ListOptions,
+    MakeDirOptions, RelativePath, RenameOptions, Root, Trashed, Version, WriteMode, WriteOptions, Written,
 };
 use midplane_capabilities::watch::Scope;
 use midplane_model::{ErrorCode, Fault};
@@ -45,7 +45,7 @@ pub(super) struct Granted {
 }
 
 impl Granted {
-    fn fault(&self, error: FilesError) -> Fault {
+    pub fn fault(&self, error: FilesError) -> Fault {
         match error {
             FilesError::OutsideRoot { path } if self.narrowed => {
                 denied("files", &format!("following {path}, a way out,"))
@@ -76,7 +76,7 @@ impl Guest {
     }
 
     /// Which request changes a file: comes back with the watcher's news of it.
-    fn origin(&self) -> Option<Arc<str>> {
+    pub(super) fn origin(&self) -> Option<Arc<str>> {
         Some(self.outgoing().request_id)
     }
 }
@@ -108,7 +108,7 @@ fn create(mode: files::CreateMode) -> Create {
     }
 }
 
-fn write_options(options: &files::WriteOptions, origin: Option<Arc<str>>) -> WriteOptions {
+pub(super) fn write_options(options: &files::WriteOptions, origin: Option<Arc<str>>) -> WriteOptions {
     WriteOptions {
         if_version: options.if_version.as_deref().map(Version::new),
         create: create(options.create),
@@ -268,6 +268,91 @@ impl files::Host for Guest {
             granted.root.delete(&granted.path, options).await.map_err(|error| granted.fault(error))
         };
         answer(self.in_time(delete).await)
+    }
+
+    async fn copy(&mut self, from: String, to: String, overwrite: bool) -> Answer<()> {
+        let (from, to) = (self.granted(&from, Access::Read), self.granted(&to, Access::Write));
+        let options = CopyOptions { overwrite, origin: self.origin() };
+        let copy = async {
+            let (from, to) = (from?, to?);
+            let copied = from.root.copy(&from.path, &to.root, &to.path, options).await;
+            copied.map_err(|error| if to.narrowed { to.fault(error) } else { from.fault(error) })
+        };
+        answer(self.in_time(copy).await)
+    }
+
+    async fn trash(&mut self, path: String) -> Answer<String> {
+        let granted = self.granted(&path, Access::Write);
+        let options = DeleteOptions { recursive: true, origin: self.origin() };
+        let trash = async {
+            let granted = granted?;
+            granted.root.trash(&granted.path, options).await.map_err(|error| granted.fault(error))
+        };
+        answer(self.in_time(trash).await)
+    }
+
+    async fn list_trash(&mut self) -> Answer<Vec<files::Trashed>> {
+        let root = self.host.parts.files.clone();
+        let listed = self.in_time(async { Ok(root.trashed().await?) }).await;
+        answer(listed.map(|entries| {
+            let reached = entries.into_iter().filter(|entry| self.granted(entry.path.as_str(), Access::Read).is_ok());
+            reached.map(trashed).collect()
+        }))
+    }
+
+    async fn restore(&mut self, id: String, to: Option<String>, overwrite: bool) -> Answer<String> {
+        let root = self.host.parts.files.clone();
+        let found = match self.in_time(trashed_as(root, id.clone())).await {
+            Ok(found) => found,
+            Err(fault) => return answer(Err(fault)),
+        };
+        // What was deleted where no grant reaches is not there.
+        let known = self.granted(found.path.as_str(), Access::Write).map(drop);
+        let to = to.unwrap_or_else(|| found.path.as_str().to_owned());
+        let granted = known.and_then(|()| self.granted(&to, Access::Write));
+        let options = RenameOptions { overwrite, origin: self.origin() };
+        let restore = async {
+            let granted = granted?;
+            granted.root.restore(&id, &granted.path, options).await.map_err(|error| granted.fault(error))
+        };
+        answer(self.in_time(restore).await.map(|()| to))
+    }
+
+    async fn empty_trash(&mut self, id: Option<String>) -> Answer<u32> {
+        let root = self.host.parts.files.clone();
+        let listed = match &id {
+            Some(id) => self.in_time(trashed_as(root.clone(), id.clone())).await.map(|found| vec![found]),
+            None => self.in_time(async { Ok(root.trashed().await?) }).await,
+        };
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(fault) => return answer(Err(fault)),
+        };
+        let reached = |entry: &Trashed| self.granted(entry.path.as_str(), Access::Write).is_ok();
+        let ids: Vec<String> = listed.into_iter().filter(reached).map(|entry| entry.id).collect();
+        let empty = async {
+            for id in &ids {
+                root.empty_trash(Some(id.clone())).await?;
+            }
+            Ok(u32::try_from(ids.len()).unwrap_or(u32::MAX))
+        };
+        answer(self.in_time(empty).await)
+    }
+}
+
+async fn trashed_as(root: Root, id: String) -> Result<Trashed, Fault> {
+    let missing = || Fault::not_found("there is nothing of that name in the trash; list_trash names what there is");
+    root.trashed().await?.into_iter().find(|entry| entry.id == id).ok_or_else(missing)
+}
+
+fn trashed(entry: Trashed) -> files::Trashed {
+    let deleted = entry.deleted.duration_since(UNIX_EPOCH).unwrap_or_default();
+    files::Trashed {
+        id: entry.id,
+        path: entry.path.as_str().to_owned(),
+        deleted_ms: u64::try_from(deleted.as_millis()).unwrap_or(u64::MAX),
+        is_directory: entry.is_directory,
+        size_bytes: entry.size,
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`processes`].
 
 mod attachments;
+mod content;
 mod events;
 mod files;
 mod plain;

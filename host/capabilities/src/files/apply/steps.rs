@@ -1,7 +1,7 @@
 //! What a set does to the disk, step by step. Each step can be done again when it is done already, and undone whether it was
 //! done or not: after a crash nobody knows how far the set had come.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _};
+use std::fs::File;
 
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RenameFlags},
@@ -13,6 +13,7 @@ use super::{
     super::{
         facts::Facts,
         jail::{Jail, regular},
+        overwrite::pour,
         path::RelativePath,
         relocate::rename_free,
         replace::sync_directory,
@@ -168,24 +169,10 @@ impl Site<'_> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let source = File::from(rustix::fs::openat(&self.staging.folder, staged, flags, Mode::empty())?);
         let (target, _) = exact(self.jail, path)?.open(OFlags::WRONLY | OFlags::NONBLOCK).and_then(regular)?;
-        pour(&source, &target).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        pour(&source, &target)
+            .and_then(|()| target.sync_all())
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
-}
-
-fn pour(source: &File, target: &File) -> io::Result<()> {
-    let mut piece = vec![0; 64 * 1024];
-    let mut offset = 0;
-    loop {
-        match source.read_at(&mut piece, offset)? {
-            0 => break,
-            count => {
-                target.write_all_at(&piece[..count], offset)?;
-                offset += count as u64;
-            }
-        }
-    }
-    target.set_len(offset)?;
-    target.sync_all()
 }
 
 fn ino_at(place: &Place) -> Result<Option<u64>, Errno> {
