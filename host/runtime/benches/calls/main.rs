@@ -17,6 +17,16 @@ const CALLS: u32 = 20_000;
 /// Typed calls that one call of the relay makes.
 const REPEATED: u32 = 2_000;
 
+/// Imports that the relay calls so often in one call: as many as its budgets and its deadline allow.
+const IMPORTS: &[(&str, u32, &str)] = &[
+    ("request_id", REPEATED, "context.request-id"),
+    ("config", REPEATED, "config.get"),
+    ("storage_get", REPEATED, "storage.get of a key that is not there"),
+    ("storage_set", 200, "storage.set, on disk"),
+    ("publish", 1_000, "events.publish, nobody listens"),
+    ("call", REPEATED, "services.call of echo.add"),
+];
+
 /// The components whose reload is measured: name, and what their size stands for.
 const RELOADED: &[(&str, &str)] = &[("counter", "small"), ("greeter-js", "2 MB"), ("greeter-py", "18 MB")];
 
@@ -53,6 +63,11 @@ async fn calls() -> Result<()> {
         let each = ours.each(1, "relay.repeat", &params).await? / REPEATED;
         let limit = instance.both_ways(load, size, REPEATED).await?;
         line(what, each, "typed call of wasmtime with the same values", limit);
+    }
+    for (kind, count, what) in IMPORTS {
+        let params = json!({ "kind": kind, "count": count });
+        let each = ours.each(1, "relay.repeat_import", &params).await? / *count;
+        line(&format!("import: {what}"), each, "typed call of wasmtime", typed);
     }
     ours.close().await;
     let begin = Instant::now();

@@ -1,8 +1,8 @@
 //! Calls others, by name and by type.
 
-use exports::test::relay::relay::{Error, Guest, Load};
+use exports::test::relay::relay::{Error, Guest, ImportKind, Load};
 use midplane_sdk::{
-    host::{context, services},
+    host::{config, context, events, services, storage},
     serde_json::{Value, json},
 };
 use test::echo::echo;
@@ -39,6 +39,23 @@ impl Guest for Relay {
             Load::Records => echo::a_record(&record).corners.len() == size,
         };
         u32::try_from((0..count).filter(as_large).count()).unwrap_or(u32::MAX)
+    }
+
+    fn repeat_import(kind: ImportKind, count: u32) -> Result<(), Error> {
+        (0..count).try_for_each(|_| match kind {
+            ImportKind::RequestId => {
+                context::request_id();
+                Ok(())
+            }
+            ImportKind::Config => {
+                config::get();
+                Ok(())
+            }
+            ImportKind::StorageGet => storage::get("key").map(drop),
+            ImportKind::StorageSet => storage::set("key", b"value"),
+            ImportKind::Publish => events::publish("relay.tick", "1").map(drop),
+            ImportKind::Call => services::call("echo.add", r#"{"a":1,"b":2}"#).map(drop),
+        })
     }
 
     fn methods() -> Vec<String> {
