@@ -10,7 +10,7 @@ use midplane_model::limits::CONNECTIONS_MAX;
 use midplane_runtime::Lock;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,10 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     let bound = LocalSocket::bind(data.socket()).context("the local socket cannot be bound")?;
     let (local_socket, local) = bound.unzip();
     let socket = local_socket.as_ref().map(|socket| socket.path().to_owned());
+    // Whoever knows that the host is ready may end it.
+    let signals = [signal(SignalKind::terminate()), signal(SignalKind::interrupt())];
+    let [Ok(terminate), Ok(interrupt)] = signals else { bail!("signals cannot be caught") };
+    let signals = [terminate, interrupt];
     data.announce(&Discovery {
         url: url.clone(),
         pid: std::process::id(),
@@ -110,7 +114,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     announce(&host.plugins.list(), &url, (!arguments.no_auth).then_some(&token), &directory.display().to_string());
 
     let stop = CancellationToken::new();
-    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    let signals = tokio::spawn(stop_on_signal(signals, stop.clone()));
     let served = gateway.serve(Listeners { port: listener, tls, local }, stop.clone()).await;
     stop.cancel();
     data.withdraw();
@@ -185,12 +189,7 @@ fn announce(plugins: &[midplane_runtime::Summary], url: &str, token: Option<&Str
 }
 
 /// The first signal stops gently, the second at once.
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be caught; a signal will end the host at once");
-        return;
-    };
+async fn stop_on_signal([mut terminate, mut interrupt]: [Signal; 2], stop: CancellationToken) {
     for first in [true, false] {
         tokio::select! {
             _ = terminate.recv() => {}
