@@ -5,6 +5,7 @@ mod bad_input;
 mod chain;
 mod check;
 mod cli;
+mod cli_files;
 mod colours;
 mod compile;
 mod config;

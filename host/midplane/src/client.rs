@@ -293,7 +293,7 @@ impl Connection {
 }
 
 /// As given, else the host whose terminal this is, else the one that serves this directory.
-fn locate(target: &Target) -> Result<Found> {
+pub fn locate(target: &Target) -> Result<Found> {
     let given = match (&target.token, &target.token_file) {
         (Some(token), _) => Some(token.clone()),
         (None, Some(path)) => {

@@ -9,6 +9,7 @@ mod data;
 mod doctor;
 mod figures;
 mod files_commands;
+mod http;
 mod local_socket;
 mod plugin_commands;
 mod reach;

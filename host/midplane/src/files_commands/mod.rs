@@ -1,22 +1,141 @@
-//! `midplane files …`: the files of a running host.
+//! `midplane files`: files of the served directory. Paths are those of the host, and may be patterns: `'src/**/*.rs'`.
 
+mod change;
 mod find;
+mod list;
+mod patterns;
 mod search;
+mod transfer;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+use crate::{cli::Target, client};
 
 #[derive(Subcommand)]
 pub enum FilesCommand {
+    /// What is in a directory, or what fits a pattern.
+    Ls(ListArguments),
+    /// Write files to standard output.
+    Cat {
+        #[arg(required = true)]
+        paths: Vec<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make or replace a file, whole in one step.
+    Put(PutArguments),
+    /// Replace text in a file.
+    Edit(EditArguments),
+    /// Move entries; several go into a directory.
+    Mv(MoveArguments),
+    /// Copy entries, directories with all that is in them; several go into a directory.
+    Cp(MoveArguments),
+    /// Delete entries.
+    Rm(RemoveArguments),
     /// Lines with a text, as they are found: `path:line:text`. Ends with 1 when there is none.
     Search(search::SearchArguments),
     /// Files by characters of their paths, the best first. Ends with 1 when there is none.
     Find(find::FindArguments),
 }
 
+#[derive(Args)]
+pub struct ListArguments {
+    #[arg(default_value = ".")]
+    path: String,
+    /// Also names that begin with a dot.
+    #[arg(short, long)]
+    all: bool,
+    /// With kind, size and time of change.
+    #[arg(short, long)]
+    long: bool,
+    /// Levels.
+    #[arg(long, default_value_t = 1)]
+    depth: u32,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct PutArguments {
+    /// A file here; `-` is standard input.
+    source: String,
+    /// Its path there.
+    path: String,
+    /// Only if the file still has this version.
+    #[arg(long)]
+    if_version: Option<String>,
+    /// Only if there is no such file.
+    #[arg(long, conflicts_with = "if_version")]
+    new: bool,
+    /// Make missing directories.
+    #[arg(short, long)]
+    parents: bool,
+    /// Wait until the disk has it.
+    #[arg(long)]
+    durable: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct EditArguments {
+    path: String,
+    /// The text to replace.
+    #[arg(long)]
+    old: String,
+    /// What comes in its place.
+    #[arg(long)]
+    new: String,
+    /// How often the old text must be there; all of them are replaced.
+    #[arg(long, default_value_t = 1)]
+    count: u32,
+    /// Only if the file still has this version.
+    #[arg(long)]
+    if_version: Option<String>,
+    /// Change nothing, and show the difference.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct MoveArguments {
+    /// From where, and last: to where.
+    #[arg(required = true, num_args = 2..)]
+    paths: Vec<String>,
+    /// Replace a file that is there.
+    #[arg(short = 'f', long)]
+    overwrite: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct RemoveArguments {
+    #[arg(required = true)]
+    paths: Vec<String>,
+    /// Directories with all that is in them.
+    #[arg(short, long)]
+    recursive: bool,
+    /// Keep them for `midplane call files.restore`.
+    #[arg(long)]
+    trash: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
 pub fn run(command: FilesCommand) -> ExitCode {
     match command {
+        FilesCommand::Ls(arguments) => client::finish(&arguments.target, list::run(&arguments)),
+        FilesCommand::Cat { paths, target } => client::finish(&target, transfer::cat(&target, &paths)),
+        FilesCommand::Put(arguments) => client::finish(&arguments.target, transfer::put(&arguments)),
+        FilesCommand::Edit(arguments) => change::edit(&arguments),
+        FilesCommand::Mv(arguments) => client::finish(&arguments.target, change::relocate(&arguments, "files.move")),
+        FilesCommand::Cp(arguments) => client::finish(&arguments.target, change::relocate(&arguments, "files.copy")),
+        FilesCommand::Rm(arguments) => client::finish(&arguments.target, change::remove(&arguments)),
         FilesCommand::Search(arguments) => search::run(arguments),
         FilesCommand::Find(arguments) => find::run(&arguments),
     }
