@@ -312,4 +312,6 @@ impl Root {
 #[cfg(test)]
 mod floor_tests;
 #[cfg(test)]
+mod hard_tests;
+#[cfg(test)]
 mod tests;
