@@ -10,15 +10,19 @@ pub mod history;
 mod host;
 mod http;
 mod load;
+mod screen;
+mod watcher;
 
 pub use archive::{Entry, EntryType, pack, pack_folder};
 pub use browser::Browser;
-pub use client::{Client, Frame};
+pub use client::{Client, Frame, Socket};
 pub use components::{copy_folder, core, crowd, enlarge, example, first_party, guest, set_in_manifest};
 pub use exchange::{Answering, Asking, Unanswered, ask};
 pub use host::{Host, Options};
 pub use http::{Response, request, request_local};
 pub use load::{Caller, Paced};
+pub use screen::Screen;
+pub use watcher::Watcher;
 
 /// How long a test waits for something that must come. Only a broken host makes it wait that long.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

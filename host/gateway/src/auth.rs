@@ -20,6 +20,7 @@ use crate::{
     problem::Problem,
     routes::{Access, SOCKET_PATH, access},
     shared::Shared,
+    terminal_socket,
     tokens::{Identity, digest},
 };
 
@@ -94,7 +95,7 @@ pub(crate) fn identity(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Optio
         let (kind, token) = value.to_str().ok()?.split_once(' ')?;
         return is_bearer(kind).then(|| shared.tokens.find(token.trim()))?;
     }
-    if uri.path() == SOCKET_PATH {
+    if uri.path() == SOCKET_PATH || uri.path().starts_with(terminal_socket::PREFIX) {
         if let Some(encoded) = offered_bearer(headers) {
             let token = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
             return shared.tokens.find(&token);

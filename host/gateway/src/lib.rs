@@ -16,6 +16,7 @@
 //! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
 //! - `site`: the host's own pages.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
+//! - `terminal_socket`: one terminal as a WebSocket of bytes.
 //! - `sessions`: what a client finds again on another connection.
 //! - `listeners`, `tls`: where clients come in.
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
@@ -49,6 +50,7 @@ mod sessions;
 mod shared;
 mod site;
 mod socket;
+mod terminal_socket;
 mod tls;
 mod tokens;
 

@@ -11,7 +11,9 @@ use axum::{
 };
 use midplane_model::ErrorCode;
 
-use crate::{auth, documents, event_stream, pages, problem::Problem, rest, rpc, shared::Shared, site, socket};
+use crate::{
+    auth, documents, event_stream, pages, problem::Problem, rest, rpc, shared::Shared, site, socket, terminal_socket,
+};
 
 pub(crate) const SOCKET_PATH: &str = "/ws";
 
@@ -60,6 +62,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/events", || get(event_stream::serve)),
     route("GET", "/api/v1/{*path}", || any(rest::serve)),
     route("GET", SOCKET_PATH, || get(socket::upgrade)),
+    route("GET", "/ws/terminals/{id}", || get(terminal_socket::upgrade)),
     page("/p/{plugin}"),
     page("/p/{plugin}/"),
     page("/p/{plugin}/{*path}"),

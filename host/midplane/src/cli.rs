@@ -10,6 +10,7 @@ use crate::{
     files_commands::{self, FilesCommand},
     plugin_commands::{self, PluginCommand},
     serve,
+    term_commands::{self, TermCommand},
     token_commands::{self, TokenCommand},
 };
 
@@ -46,6 +47,9 @@ enum Command {
     /// Plugins of the running host, and `check` of one that does not run.
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Terminals of the running host.
+    #[command(subcommand)]
+    Term(TermCommand),
     /// Tokens of the running host: who may come in.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -171,6 +175,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }
         Command::Status(target) => client::call(&target, "system.status", None),
         Command::Files(command) => files_commands::run(command),
+        Command::Term(command) => term_commands::run(command),
         Command::Token(command) => token_commands::run(command),
         Command::Plugin(command) => plugin_commands::run(command),
     }

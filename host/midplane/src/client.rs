@@ -3,6 +3,7 @@
 use std::{env, fs, io::Write, ops::ControlFlow, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::{
@@ -275,10 +276,23 @@ impl Connection {
 
     async fn next(&mut self) -> Result<Value, Failure> {
         loop {
+            if let Incoming::Json(value) = self.receive().await? {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// The next message, whatever it is. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// `Unreachable` when the connection has ended.
+    pub async fn receive(&mut self) -> Result<Incoming, Failure> {
+        loop {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    return Ok(serde_json::from_str(&text).context("the host sent no JSON")?);
+                    return Ok(Incoming::Json(serde_json::from_str(&text).context("the host sent no JSON")?));
                 }
+                Some(Ok(Message::Binary(bytes))) => return Ok(Incoming::Frame(bytes)),
                 Some(Ok(Message::Close(frame))) => {
                     let why =
                         frame.map(|frame| format!(" ({} {})", u16::from(frame.code), frame.reason)).unwrap_or_default();
@@ -290,6 +304,19 @@ impl Connection {
             }
         }
     }
+
+    /// # Errors
+    /// `Unreachable` when the connection has ended.
+    pub async fn send_frame(&mut self, frame: Bytes) -> Result<(), Failure> {
+        Ok(self.0.send(Message::Binary(frame)).await.context("the host closed the connection")?)
+    }
+}
+
+/// What comes from the host.
+pub enum Incoming {
+    Json(Value),
+    /// A binary frame of a channel.
+    Frame(Bytes),
 }
 
 /// As given, else the host whose terminal this is, else the one that serves this directory.

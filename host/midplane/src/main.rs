@@ -14,6 +14,7 @@ mod local_socket;
 mod plugin_commands;
 mod reach;
 mod serve;
+mod term_commands;
 mod token_commands;
 mod token_file;
 

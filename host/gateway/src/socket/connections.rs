@@ -71,6 +71,11 @@ impl Connections {
         }
     }
 
+    /// An id that no other connection has.
+    pub(crate) fn next_id(&self) -> PeerId {
+        PeerId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// # Errors
     /// `unavailable` when there are as many connections as there may be; `quota_exceeded` when the principal has its share.
     pub(crate) fn reserve(self: &Arc<Self>, principal: &Arc<Principal>) -> Result<Slot, Fault> {
@@ -97,7 +102,7 @@ impl Connections {
     /// Enters a new connection in the table.
     pub(crate) fn open(self: &Arc<Self>, slot: Slot, make: impl FnOnce(PeerId) -> Connection) -> Registration {
         // Only uniqueness is asked of the id.
-        let connection = Arc::new(make(PeerId(self.next.fetch_add(1, Ordering::Relaxed))));
+        let connection = Arc::new(make(self.next_id()));
         let entry = Open { connection: Arc::downgrade(&connection), _slot: slot };
         self.lock().insert(connection.id, entry);
         Registration { connections: self.clone(), connection }

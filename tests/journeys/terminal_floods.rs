@@ -1,0 +1,96 @@
+//! Terminals under load: clients that do not read, plugins that are replaced meanwhile, every byte of it.
+
+use anyhow::{Context, Result};
+use midplane_tests::{Host, Watcher};
+use serde_json::json;
+
+const MIB: u64 = 1024 * 1024;
+
+fn resident_bytes(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+    let kib: u64 = line.split_whitespace().nth(1).context("figure")?.parse()?;
+    Ok(kib * 1024)
+}
+
+#[tokio::test]
+async fn a_client_that_never_acknowledges_costs_nobody_anything_and_a_reload_disturbs_no_byte() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    let prompt = json!({ "shell": "/bin/sh", "env": [["PS1", "ready> "]] });
+    let id = client.call("terminals.open", prompt).await?["id"].clone();
+    let mut deaf = Watcher::attach(&host, &id, json!({ "role": "view" })).await?;
+    deaf.acknowledges = false;
+    let mut alive = Watcher::attach(&host, &id, json!({ "role": "drive", "lossless": true })).await?;
+    alive.until_shows("ready>").await?;
+    alive.type_in(b"yes\r").await?;
+    alive.until(|watcher| watcher.offset > 8 * MIB).await?;
+    let before = resident_bytes(host.pid())?;
+    // The component is replaced under the flood. That the watcher's offsets go on is checked with every frame.
+    client.call("plugin.reload", json!({ "name": "terminals" })).await?;
+    let more = alive.offset + 8 * MIB;
+    alive.until(|watcher| watcher.offset > more).await?;
+    assert!(resident_bytes(host.pid())? < before + 32 * MIB, "the memory does not grow with the output");
+    // Ctrl-C reaches the program through the flood.
+    alive.type_in(b"\x03").await?;
+    alive.type_in(b"\recho over-$((40+2))\r").await?;
+    alive.until_shows("over-42").await?;
+    let quiet = json!({ "id": id, "until": { "idle": 300 }, "timeout_ms": 30000 });
+    let offset = client.call("terminals.wait", quiet).await?["offset"].as_u64().context("offset")?;
+    alive.catch_up(offset).await?;
+    assert!(deaf.offset < MIB);
+    deaf.until(|watcher| watcher.metas.iter().any(|meta| meta["lagging"] == true)).await?;
+    let seen = deaf.offset;
+    assert!(seen <= 300 * 1024, "no more than its window was sent: {seen}");
+    deaf.acknowledge().await?;
+    deaf.until(|watcher| watcher.metas.iter().any(|meta| meta["skipped"].is_u64())).await?;
+    deaf.catch_up(offset).await?;
+    assert_eq!(deaf.screen.grid(), alive.screen.grid());
+    Ok(())
+}
+
+#[tokio::test]
+async fn questions_have_one_answer_with_no_client_one_and_three() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    // Each question, the answers read to their ends, and then whatever else would come.
+    let answers = "\\033[1;1R\\033[?1;2c\\033]11;rgb:0000/0000/0000\\007\\033[?2004;2$y";
+    let script = format!(
+        "stty raw -echo; printf '\\033[6n\\033[c\\033]11;?\\007\\033[?2004$p'; head -c $(printf '{answers}' | wc -c) | cat -v; \
+         printf ' asked\\r\\n'; exec cat -v"
+    );
+    for clients in [0, 1, 3] {
+        let params = json!({ "shell": "/bin/sh", "args": ["-c", format!("read go; {script}")] });
+        let id = client.call("terminals.open", params).await?["id"].clone();
+        let mut watchers = Vec::new();
+        for _ in 0..clients {
+            let mut watcher = Watcher::attach(&host, &id, json!({ "role": "view" })).await?;
+            watcher.bytes = Some(Vec::new());
+            watchers.push(watcher);
+        }
+        client.call("terminals.write", json!({ "id": id, "content": "\n" })).await?;
+        let asked = json!({ "id": id, "until": { "text": "asked" }, "timeout_ms": 20000 });
+        client.call("terminals.wait", asked).await?;
+        for _ in 0..20 {
+            let mut watcher = Watcher::attach(&host, &id, json!({ "role": "drive" })).await?;
+            watcher.bytes = Some(Vec::new());
+            watcher.until_shows("asked").await?;
+            watchers.push(watcher);
+        }
+        let screen = client.call("terminals.screen", json!({ "id": id })).await?;
+        let lines = screen["lines"].as_array().context("lines")?;
+        let shown: String = lines.iter().filter_map(|line| line.as_str()).collect();
+        let expected = "^[[1;1R^[[?1;2c^[]11;rgb:0000/0000/0000^G^[[?2004;2$y asked";
+        // Row and column count from what the terminal echoed before.
+        assert_eq!(shown.replace("^[[2;1R", "^[[1;1R"), expected, "{clients} clients");
+        for watcher in &mut watchers {
+            watcher.until_shows("asked").await?;
+            let bytes = String::from_utf8_lossy(watcher.bytes.as_deref().unwrap_or_default()).into_owned();
+            for question in ["\x1b[6n", "\x1b[c", "\x1b]11;?", "$p"] {
+                assert!(!bytes.contains(question), "no client sees a question");
+            }
+        }
+        client.call("terminals.close", json!({ "id": id })).await?;
+    }
+    Ok(())
+}
