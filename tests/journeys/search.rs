@@ -172,3 +172,27 @@ async fn the_command_line_searches_as_grep_does_and_finds() -> Result<()> {
     assert_eq!(host.cli(&["files", "find", "zzz"]).await?.0, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_dry_run_of_a_replacement_is_a_set_of_changes_that_can_be_applied() -> Result<()> {
+    let host = Host::start().await?;
+    host.write_file("a.rs", "\u{feff}old();\r\nlast old")?;
+    host.write_file("b.rs", "none\n")?;
+    std::fs::write(host.directory.join("c.rs"), b"old \xff\n")?;
+    let mut client = host.connect().await?;
+    let params = json!({ "query": r"\b(old)\b", "regex": true, "replacement": "${1}er", "dry_run": true });
+    let plan = client.call("files.replace", params.clone()).await?;
+    assert_eq!((&plan["lines"], &plan["skipped"]), (&json!(2), &json!(["c.rs"])), "{plan}");
+    assert!(plan["outcomes"][0]["diff"].as_str().is_some_and(|diff| diff.contains("+last older")), "{plan}");
+    let read = |name: &str| std::fs::read_to_string(host.directory.join(name));
+    assert_eq!(read("a.rs")?, "\u{feff}old();\r\nlast old", "a dry run changes nothing");
+    client.call("files.apply", json!({ "changes": plan["changes"] })).await?;
+    assert_eq!(read("a.rs")?, "\u{feff}older();\r\nlast older");
+    let (code, _) = client.fault("files.apply", json!({ "changes": plan["changes"] })).await?;
+    assert_eq!(code, "precondition_failed", "the set was made for what was there before");
+
+    let done = client.call("files.replace", json!({ "query": "older", "replacement": "$0" })).await?;
+    assert_eq!((&done["changes"], &done["outcomes"][0]["path"]), (&json!([]), &json!("a.rs")), "{done}");
+    assert_eq!(read("a.rs")?, "\u{feff}$0();\r\nlast $0");
+    Ok(())
+}

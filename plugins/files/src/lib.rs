@@ -9,6 +9,7 @@ mod changes;
 mod encoding;
 mod entry;
 mod media;
+mod replace;
 mod search;
 mod sets;
 
@@ -16,7 +17,7 @@ use encoding::Span;
 use exports::midplane::{
     files::files::{
         Change, Content, CreateMode, Deleted, Done, Edited, Emptied, Encoding, Entry, Error, Findings, Guest as Files,
-        LetterCase, Outcome, Page, Range, Replacement, SearchResult, Trashed, Written,
+        LetterCase, Outcome, Page, Range, Replaced, Replacement, SearchResult, Trashed, Written,
     },
     host::{
         lifecycle::{Ending, Guest as Lifecycle, Occasion},
@@ -222,11 +223,7 @@ impl Files for Plugin {
         let query = text::Query {
             text: query,
             regex: regex.unwrap_or(false),
-            letter_case: match case.unwrap_or(LetterCase::Smart) {
-                LetterCase::Smart => text::LetterCase::Smart,
-                LetterCase::Sensitive => text::LetterCase::Sensitive,
-                LetterCase::Insensitive => text::LetterCase::Insensitive,
-            },
+            letter_case: search::letter_case(case),
             word: word.unwrap_or(false),
             include: include.unwrap_or_default(),
             exclude: exclude.unwrap_or_default(),
@@ -236,8 +233,40 @@ impl Files for Plugin {
             context_lines: context.unwrap_or(0),
             results_max: within("params.max_results", results_max, search::RESULTS_MAX)?,
             timeout_ms: timeout_ms.unwrap_or(search::TIMEOUT_MS_DEFAULT),
+            replacement: None,
         };
         search::run(&query).await
+    }
+
+    async fn replace(
+        query: String,
+        replacement: String,
+        regex: Option<bool>,
+        case: Option<LetterCase>,
+        word: Option<bool>,
+        include: Option<Vec<String>>,
+        exclude: Option<Vec<String>>,
+        path: Option<String>,
+        hidden: Option<bool>,
+        ignored: Option<bool>,
+        dry_run: Option<bool>,
+    ) -> Result<Replaced, Error> {
+        let query = text::Query {
+            text: query,
+            regex: regex.unwrap_or(false),
+            letter_case: search::letter_case(case),
+            word: word.unwrap_or(false),
+            include: include.unwrap_or_default(),
+            exclude: exclude.unwrap_or_default(),
+            path: path.unwrap_or_else(|| ".".into()),
+            hidden: hidden.unwrap_or(false),
+            ignored: ignored.unwrap_or(false),
+            context_lines: 0,
+            results_max: search::RESULTS_MAX,
+            timeout_ms: replace::TIMEOUT_MS,
+            replacement: Some(replacement),
+        };
+        replace::run(&query, dry_run.unwrap_or(false)).await
     }
 
     fn find(query: String, limit: Option<u32>) -> Result<Findings, Error> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     exports::midplane::files::files::{
-        ContextLine, Error, FileHits, Findings, FoundFile, Hit, SearchLimit, SearchResult, Span,
+        ContextLine, Error, FileHits, Findings, FoundFile, Hit, LetterCase, SearchLimit, SearchResult, Span,
     },
     midplane::host::{context_async, search_async},
 };
@@ -27,6 +27,14 @@ pub const FOUND_DEFAULT: u32 = 50;
 pub const FOUND_MAX: u32 = 1000;
 /// Bytes of JSON that an answer holds, so that it stays below the largest message.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
+
+pub fn letter_case(case: Option<LetterCase>) -> host::LetterCase {
+    match case.unwrap_or(LetterCase::Smart) {
+        LetterCase::Smart => host::LetterCase::Smart,
+        LetterCase::Sensitive => host::LetterCase::Sensitive,
+        LetterCase::Insensitive => host::LetterCase::Insensitive,
+    }
+}
 
 /// Searches to the end, or to a limit.
 ///

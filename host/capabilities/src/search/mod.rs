@@ -38,6 +38,8 @@ pub struct Hit {
     /// Lines before it that were not told with the hit before.
     pub before: Vec<Line>,
     pub after: Vec<Line>,
+    /// The whole line as it would be, where the query has a replacement.
+    pub replaced: Option<String>,
 }
 
 /// A file in which something was found.

@@ -50,6 +50,8 @@ pub struct Query {
     /// Text that is told. At most `SEARCH_BYTES_MAX`.
     pub bytes_max: usize,
     pub time_max: Duration,
+    /// What a line would be with this in place of each match; of an expression `$1` and `${name}` are its groups.
+    pub replacement: Option<String>,
 }
 
 impl Query {
@@ -70,6 +72,7 @@ impl Query {
             results_max: SEARCH_RESULTS_MAX,
             bytes_max: SEARCH_BYTES_MAX,
             time_max,
+            replacement: None,
         }
     }
 

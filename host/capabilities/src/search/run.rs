@@ -15,7 +15,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::{
     Counts, FileHits, Limit, News, Query, SearchError, Summary,
     order::{Line, Waiting},
-    scan::{Room, Scanned, Scanner, hit_bytes},
+    scan::{Replacement, Room, Scanned, Scanner, hit_bytes},
     stop::Stop,
     walk::Walk,
 };
@@ -47,7 +47,12 @@ fn prepare(root: &Root, query: &Query, stop: &Stop) -> Result<(Line, Vec<Scanner
     let (matcher, choice) = (query.matcher()?, query.choice()?);
     let walk = Walk::new(root.jail(), &query.path, choice, stop.clone())?;
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(SEARCH_THREADS_MAX);
-    let scanner = || Scanner { searcher: query.searcher(), matcher: matcher.clone(), stop: stop.clone() };
+    let scanner = || Scanner {
+        searcher: query.searcher(),
+        matcher: matcher.clone(),
+        stop: stop.clone(),
+        replacement: query.replacement.clone().map(|text| Replacement { text, groups: query.regex }),
+    };
     Ok((Line::new(walk), std::iter::repeat_with(scanner).take(threads).collect()))
 }
 

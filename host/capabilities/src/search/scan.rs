@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek as _};
 
-use grep_matcher::Matcher as _;
+use grep_matcher::{Captures as _, Matcher as _};
 use grep_regex::RegexMatcher;
 use grep_searcher::{Searcher, Sink, SinkContext, SinkContextKind, SinkFinish, SinkMatch};
 use midplane_model::limits::SEARCH_SPANS_MAX;
@@ -37,7 +37,7 @@ pub(super) struct Room {
 /// What a line with its surroundings takes of the room.
 pub(super) fn hit_bytes(hit: &Hit) -> usize {
     let around = hit.before.iter().chain(&hit.after).map(line_bytes).sum::<usize>();
-    line_bytes(&hit.line) + size_of_val(&*hit.spans) + around
+    line_bytes(&hit.line) + size_of_val(&*hit.spans) + around + hit.replaced.as_ref().map_or(0, String::len)
 }
 
 fn line_bytes(line: &Line) -> usize {
@@ -49,13 +49,40 @@ pub(super) struct Scanner {
     pub searcher: Searcher,
     pub matcher: RegexMatcher,
     pub stop: Stop,
+    pub replacement: Option<Replacement>,
+}
+
+/// What takes the place of a match.
+pub(super) struct Replacement {
+    pub text: String,
+    /// The text may name groups of the expression.
+    pub groups: bool,
+}
+
+impl Replacement {
+    fn of(&self, matcher: &RegexMatcher, line: &[u8]) -> String {
+        let mut replaced = Vec::new();
+        // The error of this matcher has no values.
+        if let Ok(mut captures) = matcher.new_captures() {
+            _ = matcher.replace_with_captures(line, &mut captures, &mut replaced, |captures, replaced| {
+                if self.groups {
+                    let group = |name: &str| matcher.capture_index(name);
+                    captures.interpolate(group, line, self.text.as_bytes(), replaced);
+                } else {
+                    replaced.extend_from_slice(self.text.as_bytes());
+                }
+                true
+            });
+        }
+        String::from_utf8_lossy(&replaced).into_owned()
+    }
 }
 
 impl Scanner {
     /// Finds at most one line more than there is room for, which shows that there was more.
     pub fn scan(&mut self, candidate: &Candidate, room: Room) -> Scanned {
         let Ok((mut file, facts)) = candidate.open() else { return Scanned::Unreadable };
-        let mut found = Found::new(&self.matcher, &self.stop, room);
+        let mut found = Found::new(&self.matcher, &self.stop, self.replacement.as_ref(), room);
         let searched = self.searcher.search_reader(&self.matcher, Stoppable(&file, &self.stop), &mut found);
         let Found { hits, binary, spent, .. } = found;
         match searched {
@@ -95,6 +122,7 @@ impl Read for Stoppable<'_> {
 struct Found<'a> {
     matcher: &'a RegexMatcher,
     stop: &'a Stop,
+    replacement: Option<&'a Replacement>,
     room: Room,
     spent: Room,
     hits: Vec<Hit>,
@@ -104,9 +132,9 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn new(matcher: &'a RegexMatcher, stop: &'a Stop, room: Room) -> Self {
+    fn new(matcher: &'a RegexMatcher, stop: &'a Stop, replacement: Option<&'a Replacement>, room: Room) -> Self {
         let spent = Room { results: 0, bytes: 0 };
-        Self { matcher, stop, room, spent, hits: Vec::new(), before: Vec::new(), binary: false }
+        Self { matcher, stop, replacement, room, spent, hits: Vec::new(), before: Vec::new(), binary: false }
     }
 
     fn line(&mut self, number: Option<u64>, bytes: &[u8], around: usize) -> Line {
@@ -132,7 +160,9 @@ impl Sink for Found<'_> {
         self.spent.bytes += size_of_val(&*spans);
         let line = self.line(found.line_number(), bytes, around);
         let before = std::mem::take(&mut self.before);
-        self.hits.push(Hit { line, spans, before, after: Vec::new() });
+        let replaced = self.replacement.map(|replacement| replacement.of(matcher, bytes));
+        self.spent.bytes += replaced.as_ref().map_or(0, String::len);
+        self.hits.push(Hit { line, spans, before, after: Vec::new(), replaced });
         self.spent.results += 1;
         Ok(self.spent.results <= self.room.results && self.spent.bytes <= self.room.bytes && !self.stop.is_set())
     }

@@ -312,3 +312,16 @@ async fn the_same_lines_are_found_in_the_same_order_as_by_ripgrep() {
         assert_eq!(ours, theirs, "{arguments:?}");
     }
 }
+
+#[tokio::test]
+async fn a_replacement_says_what_lines_would_be_with_the_groups_of_an_expression() {
+    let tree = Tree::new(&[("a", b"fn old(a)\r\nother old $1\n")]);
+    let lines = async |query: Query| -> Vec<String> {
+        let told = tree.search(query).await.expect("search");
+        told.files.into_iter().flat_map(|file| file.hits).filter_map(|hit| hit.replaced).collect()
+    };
+    let plain = Query { replacement: Some("$1".into()), ..query("old") };
+    assert_eq!(lines(plain).await, ["fn $1(a)", "other $1 $1"]);
+    let groups = Query { regex: true, replacement: Some("${2}_$1".into()), ..query(r"(fn) (\w+)") };
+    assert_eq!(lines(groups).await, ["old_fn(a)"]);
+}

@@ -45,6 +45,7 @@ impl Guest {
             ignored: query.ignored,
             context_lines: query.context_lines as usize,
             results_max: query.results_max as usize,
+            replacement: query.replacement,
             ..Query::new("", Duration::from_millis(query.timeout_ms).min(remaining))
         };
         Ok(self.host.parts.searches.start(&root, query, &context.cancel))
@@ -134,6 +135,7 @@ fn hit(hit: Hit) -> search::Hit {
         spans: hit.spans.into_iter().map(span).collect(),
         before: hit.before.into_iter().map(line).collect(),
         after: hit.after.into_iter().map(line).collect(),
+        replaced: hit.replaced,
     }
 }
 
