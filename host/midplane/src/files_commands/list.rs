@@ -57,7 +57,7 @@ fn line(entry: &Value, long: bool) -> String {
     match long {
         false => format!("{path}{mark}"),
         true => {
-            let (kind, size, time) = (text("kind"), &entry["size"], text("modified_at"));
+            let (kind, size, time) = (text("kind"), entry["size"].to_string(), text("modified_at"));
             format!("{kind:<9} {size:>12} {time} {path}{mark}{target}")
         }
     }
