@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use midplane_model::{ErrorCode, Fault, Positions};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{json, value::RawValue};
 
 use crate::{Incoming, Item, decode_frame, encode_frame, failure, parse, success};
 
@@ -39,7 +39,8 @@ fn check(item: &Item) {
     };
     // Whoever is answered can read the answer, and who receives one has nothing to do.
     for answer in [success(id, RawValue::NULL, &Positions::new()), failure(id, "r-1", &Fault::internal())] {
-        assert!(serde_json::from_str::<Value>(&answer).is_ok(), "{answer}");
+        // Raw, because an id is echoed as it was written: a number may be beyond what a value holds.
+        assert!(serde_json::from_str::<&RawValue>(&answer).is_ok(), "{answer}");
         assert!(matches!(parse(&answer), Ok(Incoming::Single(Item::Ignored))), "{answer}");
     }
 }
