@@ -94,3 +94,42 @@ async fn questions_have_one_answer_with_no_client_one_and_three() -> Result<()> 
     }
     Ok(())
 }
+
+/// All bytes but those that begin a question to the terminal: whoever asks is answered, and the question is taken out.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(&mut next).filter(|byte| !matches!(byte, 0x05 | 0x1b | 0x80..=0x9f)).take(length).collect()
+}
+
+#[tokio::test]
+async fn a_lossless_reader_gets_every_byte_as_it_was_written_be_it_text_or_not() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    let written = noise(1024 * 1024);
+    std::fs::write(host.directory.join("noise"), &written)?;
+    let script = "stty raw -echo; printf ready; read go; cat noise; printf over";
+    let id = client.call("terminals.open", json!({ "shell": "/bin/sh", "args": ["-c", script] })).await?["id"].clone();
+    let ready = json!({ "id": id, "until": { "text": "ready" }, "timeout_ms": 20000 });
+    client.call("terminals.wait", ready).await?;
+    let mut reader = Watcher::attach(&host, &id, json!({ "role": "view", "lossless": true })).await?;
+    reader.bytes = Some(Vec::new());
+    client.call("terminals.write", json!({ "id": id, "content": "\n" })).await?;
+    reader
+        .until(|watcher| {
+            watcher.bytes.as_ref().is_some_and(|bytes| bytes.len() > written.len() && bytes.ends_with(b"over"))
+        })
+        .await?;
+    let read = reader.bytes.take().context("bytes")?;
+    let read = read.strip_suffix(b"over").context("the end")?;
+    let from = read.len() - written.len();
+    assert!(
+        read[from..] == written[..],
+        "differs at {:?}",
+        read[from..].iter().zip(&written).position(|(a, b)| a != b)
+    );
+    Ok(())
+}
