@@ -129,6 +129,14 @@ impl Router {
     /// `method_not_found`, `forbidden` (with `scope`), `timeout`, `cancelled`, or what the service answers.
     pub async fn call(&self, call: Call) -> Result<Reply, Fault> {
         let method = self.find(&call.method)?;
+        Self::call_found(&method, call).await
+    }
+
+    /// As [`Self::call`], of a method that [`Self::find`] gave for this call.
+    ///
+    /// # Errors
+    /// `forbidden` (with `scope`), `timeout`, `cancelled`, or what the service answers.
+    pub async fn call_found(method: &Arc<Method>, call: Call) -> Result<Reply, Fault> {
         if !call.context.principal.may_call(&call.method, &method.scope) {
             let scope = method.scope.to_string();
             let message = format!(
@@ -140,7 +148,7 @@ impl Router {
         let deadline = call.context.deadline;
         let cancel = call.context.cancel.clone();
         let span = tracing::debug_span!("call", method = %call.method, request_id = %call.context.request_id);
-        let answer = method.service.call(&method, call).instrument(span);
+        let answer = method.service.call(method, call).instrument(span);
         tokio::select! {
             answer = tokio::time::timeout_at(deadline.at().into(), answer) => answer.unwrap_or_else(|_| Err(deadline.fault())),
             () = cancel.cancelled() => Err(Fault::new(ErrorCode::Cancelled, "the caller cancelled this call")),

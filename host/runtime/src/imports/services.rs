@@ -1,7 +1,7 @@
 //! Calls by name.
 
 use midplane_model::{Call, Fault, Topic, json};
-use midplane_router::Owner;
+use midplane_router::{Owner, Router};
 
 use super::denied;
 use crate::{
@@ -26,13 +26,13 @@ impl services::Host for Guest {
     async fn call(&mut self, method: String, params: String) -> wasmtime::Result<Result<String, Error>> {
         let (host, held, call) = (self.host.clone(), self.held(false), self.call_by_name(&method, &params));
         let answer = self.in_time(async move {
-            let (call, router) = (call?, &host.parts.router);
-            let owner = router.find(&call.method)?.owner.clone();
-            let _waiting = match (&held, &owner) {
+            let call = call?;
+            let method = host.parts.router.find(&call.method)?;
+            let _waiting = match (&held, &method.owner) {
                 (Some(held), Owner::Plugin(plugin)) => held.wait_for(plugin, &call.context)?,
                 _ => None,
             };
-            router.call(call).await
+            Router::call_found(&method, call).await
         });
         let answer = answer.await;
         Ok(answer.map(|reply| reply.result.get().to_owned()).map_err(Error::from))
