@@ -19,20 +19,20 @@ use axum::{
         Path, Query, State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream::SplitSink};
 use midplane_model::{
     Channel, ErrorCode, Fault, Frame,
     channel::op,
-    limits::{PING_INTERVAL, SILENCE_MAX, SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES, WRITE_STALL_MAX},
+    limits::{PING_INTERVAL, SILENCE_MAX, WRITE_STALL_MAX},
 };
 use midplane_protocol::{Invocation, Meta};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{problem::Problem, shared::Shared, tokens::Identity};
+use crate::{problem::Problem, shared::Shared, socket::handshake, tokens::Identity};
 use input::Input;
 use peer::OneChannel;
 
@@ -58,15 +58,7 @@ pub(crate) async fn upgrade(
     Query(asked): Query<Asked>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|rejection| {
-        let status = rejection.into_response().status();
-        Problem::with_status(status, ErrorCode::InvalidRequest, "this path wants a WebSocket handshake")
-    })?;
-    let upgrade = upgrade
-        .protocols([PROTOCOL])
-        .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
-        .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
-        .max_message_size(shared.config.limits.message_bytes);
+    let upgrade = handshake(upgrade, shared.config.limits.message_bytes)?.protocols([PROTOCOL]);
     let slot = shared.connections.reserve(&identity.principal)?;
     let channel = attach(&shared, &identity, &id, &asked).await?;
     let joined = shared.sockets.token();

@@ -54,11 +54,8 @@ pub(crate) async fn upgrade(
     Extension(identity): Extension<Arc<Identity>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|rejection| {
-        let status = rejection.into_response().status();
-        Problem::with_status(status, ErrorCode::InvalidRequest, "this path wants a WebSocket handshake")
-    })?;
-    let upgrade = upgrade.protocols([PROTOCOL]);
+    let message_bytes = shared.config.limits.message_bytes;
+    let upgrade = handshake(upgrade, message_bytes)?.protocols([PROTOCOL]).max_frame_size(message_bytes);
     if upgrade.requested_protocols().next().is_some() && upgrade.selected_protocol().is_none() {
         let fault = Fault::new(ErrorCode::UnsupportedVersion, "none of the subprotocols offered is spoken here");
         let detail = format!("{}; offer {PROTOCOL:?}", fault.message);
@@ -67,17 +64,26 @@ pub(crate) async fn upgrade(
     let slot = shared.connections.reserve(&identity.principal)?;
     // Taken now: between this answer and the upgrade the socket has no task that could be joined.
     let joined = shared.sockets.token();
-    let message_bytes = shared.config.limits.message_bytes;
-    let upgrade = upgrade
-        .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
-        .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
-        .max_message_size(message_bytes)
-        .max_frame_size(message_bytes)
-        .on_failed_upgrade(|error| tracing::debug!(%error, "a WebSocket was not upgraded"));
+    let upgrade = upgrade.on_failed_upgrade(|error| tracing::debug!(%error, "a WebSocket was not upgraded"));
     Ok(upgrade.on_upgrade(async move |socket| {
         run(&shared, socket, identity, slot).await;
         drop(joined);
     }))
+}
+
+/// What every socket begins with: a handshake, buffers of our size and a bound for messages.
+pub(crate) fn handshake(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    message_bytes: usize,
+) -> Result<WebSocketUpgrade, Problem> {
+    let upgrade = upgrade.map_err(|rejection| {
+        let status = rejection.into_response().status();
+        Problem::with_status(status, ErrorCode::InvalidRequest, "this path wants a WebSocket handshake")
+    })?;
+    Ok(upgrade
+        .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
+        .max_message_size(message_bytes))
 }
 
 /// Serves one socket to its end: whichever side closes it, everything that belongs to it has ended when this returns.
