@@ -113,9 +113,10 @@ struct Copying<'a> {
     entries: usize,
 }
 
-impl Copying<'_> {
-    fn fail(&self, errno: Errno) -> FilesError {
-        FilesError::from_errno("copy", self.path, errno)
+impl<'a> Copying<'a> {
+    fn failing(&self) -> impl Fn(Errno) -> FilesError + use<'a> {
+        let path = self.path;
+        move |errno| FilesError::from_errno("copy", path, errno)
     }
 
     /// Copies one entry by descriptors, never through a link. As deep as `COPY_DEPTH_MAX`, which no stack minds.
@@ -135,12 +136,12 @@ impl Copying<'_> {
                 levels: COPY_DEPTH_MAX,
             });
         }
-        let fail = |errno| FilesError::from_errno("copy", self.path, errno);
-        let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+        let fail = self.failing();
+        let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(&fail)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => file(from, name, to, new_name).map_err(fail),
             FileType::Symlink => {
-                let target = rustix::fs::readlinkat(from, name, Vec::new()).map_err(fail)?;
+                let target = rustix::fs::readlinkat(from, name, Vec::new()).map_err(&fail)?;
                 rustix::fs::symlinkat(target, to, new_name).map_err(fail)
             }
             FileType::Directory => self.directory(from, name, to, new_name, depth),
@@ -156,19 +157,20 @@ impl Copying<'_> {
         new_name: &CStr,
         depth: usize,
     ) -> Result<(), FilesError> {
+        let fail = self.failing();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let source = rustix::fs::openat(from, name, flags, Mode::empty()).map_err(|errno| self.fail(errno))?;
-        let facts = Facts::of(&source).map_err(|errno| self.fail(errno))?;
-        rustix::fs::mkdirat(to, new_name, Mode::from_raw_mode(0o700)).map_err(|errno| self.fail(errno))?;
-        let target = rustix::fs::openat(to, new_name, flags, Mode::empty()).map_err(|errno| self.fail(errno))?;
-        for entry in Dir::read_from(&source).map_err(|errno| self.fail(errno))? {
-            let entry = entry.map_err(|errno| self.fail(errno))?;
+        let source = rustix::fs::openat(from, name, flags, Mode::empty()).map_err(&fail)?;
+        let facts = Facts::of(&source).map_err(&fail)?;
+        rustix::fs::mkdirat(to, new_name, Mode::from_raw_mode(0o700)).map_err(&fail)?;
+        let target = rustix::fs::openat(to, new_name, flags, Mode::empty()).map_err(&fail)?;
+        for entry in Dir::read_from(&source).map_err(&fail)? {
+            let entry = entry.map_err(&fail)?;
             if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 self.entry(&source, entry.file_name(), &target, entry.file_name(), depth + 1)?;
             }
         }
         // After what is in it, which a directory without write permission would not have taken.
-        finish(&target, &facts).map_err(|errno| self.fail(errno))
+        finish(&target, &facts).map_err(&fail)
     }
 }
 
