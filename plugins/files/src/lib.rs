@@ -220,20 +220,12 @@ impl Files for Plugin {
         timeout_ms: Option<u64>,
     ) -> Result<SearchResult, Error> {
         let results_max = max_results.unwrap_or(search::RESULTS_DEFAULT);
+        let asked = search::Asked { query, regex, case, word, include, exclude, path, hidden, ignored };
         let query = text::Query {
-            text: query,
-            regex: regex.unwrap_or(false),
-            letter_case: search::letter_case(case),
-            word: word.unwrap_or(false),
-            include: include.unwrap_or_default(),
-            exclude: exclude.unwrap_or_default(),
-            path: path.unwrap_or_else(|| ".".into()),
-            hidden: hidden.unwrap_or(false),
-            ignored: ignored.unwrap_or(false),
             context_lines: context.unwrap_or(0),
             results_max: within("params.max_results", results_max, search::RESULTS_MAX)?,
             timeout_ms: timeout_ms.unwrap_or(search::TIMEOUT_MS_DEFAULT),
-            replacement: None,
+            ..asked.into()
         };
         search::run(&query).await
     }
@@ -251,20 +243,12 @@ impl Files for Plugin {
         ignored: Option<bool>,
         dry_run: Option<bool>,
     ) -> Result<Replaced, Error> {
+        let asked = search::Asked { query, regex, case, word, include, exclude, path, hidden, ignored };
         let query = text::Query {
-            text: query,
-            regex: regex.unwrap_or(false),
-            letter_case: search::letter_case(case),
-            word: word.unwrap_or(false),
-            include: include.unwrap_or_default(),
-            exclude: exclude.unwrap_or_default(),
-            path: path.unwrap_or_else(|| ".".into()),
-            hidden: hidden.unwrap_or(false),
-            ignored: ignored.unwrap_or(false),
-            context_lines: 0,
             results_max: search::RESULTS_MAX,
             timeout_ms: replace::TIMEOUT_MS,
             replacement: Some(replacement),
+            ..asked.into()
         };
         replace::run(&query, dry_run.unwrap_or(false)).await
     }

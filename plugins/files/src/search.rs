@@ -28,7 +28,40 @@ pub const FOUND_MAX: u32 = 1000;
 /// Bytes of JSON that an answer holds, so that it stays below the largest message.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
 
-pub fn letter_case(case: Option<LetterCase>) -> host::LetterCase {
+/// What `files.search` and `files.replace` look for and where, as the caller says it.
+pub struct Asked {
+    pub query: String,
+    pub regex: Option<bool>,
+    pub case: Option<LetterCase>,
+    pub word: Option<bool>,
+    pub include: Option<Vec<String>>,
+    pub exclude: Option<Vec<String>>,
+    pub path: Option<String>,
+    pub hidden: Option<bool>,
+    pub ignored: Option<bool>,
+}
+
+impl From<Asked> for Query {
+    fn from(asked: Asked) -> Self {
+        Self {
+            text: asked.query,
+            regex: asked.regex.unwrap_or(false),
+            letter_case: letter_case(asked.case),
+            word: asked.word.unwrap_or(false),
+            include: asked.include.unwrap_or_default(),
+            exclude: asked.exclude.unwrap_or_default(),
+            path: asked.path.unwrap_or_else(|| ".".into()),
+            hidden: asked.hidden.unwrap_or(false),
+            ignored: asked.ignored.unwrap_or(false),
+            context_lines: 0,
+            results_max: RESULTS_DEFAULT,
+            timeout_ms: TIMEOUT_MS_DEFAULT,
+            replacement: None,
+        }
+    }
+}
+
+fn letter_case(case: Option<LetterCase>) -> host::LetterCase {
     match case.unwrap_or(LetterCase::Smart) {
         LetterCase::Smart => host::LetterCase::Smart,
         LetterCase::Sensitive => host::LetterCase::Sensitive,
