@@ -13,6 +13,8 @@ const KILLS: usize = 20;
 const BATCH: usize = 5;
 /// What an entry counts beside its key and value.
 const ENTRY_BYTES: usize = 32;
+/// Answers that are waited for before a kill, at most.
+const WAITED_FOR_MAX: usize = 30;
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -44,13 +46,13 @@ async fn kill_9_at_any_moment_loses_nothing_acknowledged_and_splits_no_batch() -
     let of_plugin = |plugin| KINDS.map(|kind| Writer { plugin, kind, acknowledged: 0 });
     let mut writers: Vec<Writer> = PLUGINS.into_iter().flat_map(of_plugin).collect();
     for round in 0..KILLS {
-        let (acknowledged, mut answers) = mpsc::unbounded_channel();
+        let (acknowledged, mut answers) = mpsc::channel(WAITED_FOR_MAX);
         let mut writing = JoinSet::new();
         for writer in writers {
             writing.spawn(writer.write(host.connect().await?, acknowledged.clone()));
         }
         // All the others are on their way when one has its answer; so the moment is another one each time.
-        for _ in 0..=(round * 7) % 30 {
+        for _ in 0..=(round * 7) % WAITED_FOR_MAX {
             answers.recv().await.context("the host serves")?;
         }
         host = host.kill_and_restart().await?;
@@ -70,7 +72,7 @@ async fn kill_9_at_any_moment_loses_nothing_acknowledged_and_splits_no_batch() -
 
 impl Writer {
     /// Writes until the connection ends.
-    async fn write(mut self, mut client: Client, acknowledged: mpsc::UnboundedSender<()>) -> Result<Self> {
+    async fn write(mut self, mut client: Client, acknowledged: mpsc::Sender<()>) -> Result<Self> {
         loop {
             let next = self.acknowledged + 1;
             let (function, params) = self.request(next);
@@ -78,8 +80,8 @@ impl Writer {
             let Ok(response) = client.response(&method, params).await else { return Ok(self) };
             ensure!(response.get("error").is_none() && response["result"] != false, "{method}: {response}");
             self.acknowledged = next;
-            // Nobody counts any more once the host is to be killed.
-            _ = acknowledged.send(());
+            // Nobody counts any more once the host is to be killed, and whoever counts has enough when there is no room.
+            _ = acknowledged.try_send(());
         }
     }
 
