@@ -261,3 +261,19 @@ async fn a_log_is_followed_without_asking_again_and_again() -> Result<()> {
     assert!(answer["result"][0]["seq"].as_u64() > last["seq"].as_u64(), "{answer}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_folder_that_is_dropped_in_after_a_removal_is_a_new_plugin() -> Result<()> {
+    let host =
+        Host::start_with(Options::default(), |plugins| copy_folder(&guest("counter")?, &plugins.join("counter")))
+            .await?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["plugin.state_changed"]).await?;
+    for _ in 0..5 {
+        assert_eq!(client.call("counter.increment", json!({})).await?, 1);
+        client.call("plugin.remove", json!({ "name": "counter" })).await?;
+        host.drop_in(&guest("counter")?)?;
+        client.event(|event| event["payload"]["name"] == "counter" && event["payload"]["to"] == "running").await?;
+    }
+    Ok(())
+}

@@ -36,6 +36,7 @@ pub mod op {
     pub const SNAPSHOT: u8 = 0x02;
     pub const GAP: u8 = 0x03;
     pub const EXIT: u8 = 0x04;
+    /// One that is short of what was sent says that there was no room for the rest; the next one, that there is.
     pub const INPUT_ACK: u8 = 0x05;
     pub const META: u8 = 0x06;
     pub const INPUT: u8 = 0x10;

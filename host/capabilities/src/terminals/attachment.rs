@@ -180,7 +180,7 @@ impl AttachmentState {
         if let Some(frame) = self.ready.pop_front() {
             return Some(frame);
         }
-        if std::mem::take(&mut self.input.ack_due) {
+        if std::mem::take(&mut self.input.ack_due) || std::mem::take(&mut self.input.room_due) {
             return Some(frames::input_ack(self.input.accepted));
         }
         let facts = self.notices.pop_front().or_else(|| self.news(output))?;
@@ -310,7 +310,7 @@ impl AttachmentState {
 
     /// There is room for input again; `None` when this attachment has not waited for it.
     pub(super) fn input_has_room(&mut self) -> Option<()> {
-        std::mem::take(&mut self.input.starved).then(|| self.input.ack_due = true)
+        std::mem::take(&mut self.input.starved).then(|| self.input.room_due = true)
     }
 
     pub(super) fn refuse(&mut self, code: ErrorCode, message: &str) {

@@ -13,11 +13,14 @@ pub(super) struct Lineage {
     pub(super) ack_due: bool,
     /// Some was refused for lack of room: the client is told when there is some again.
     pub(super) starved: bool,
+    /// There is. Told by an acknowledgement of its own: one that also told of the refusal would look like the refusal alone, and
+    /// the client would wait for ever.
+    pub(super) room_due: bool,
 }
 
 impl Lineage {
     pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, accepted: 0, ack_due: false, starved: false }
+        Self { name, accepted: 0, ack_due: false, starved: false, room_due: false }
     }
 }
 

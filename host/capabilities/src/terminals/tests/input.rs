@@ -1,6 +1,11 @@
 //! Who may send input, and that it arrives once.
 
+use std::time::Instant;
+
+use midplane_model::{channel::op, limits::TERMINAL_INPUT_BYTES_MAX};
+
 use super::*;
+use crate::terminals::input::InputQueue;
 
 #[tokio::test]
 async fn repeated_input_is_dropped_and_a_gap_is_refused() {
@@ -63,6 +68,35 @@ async fn a_large_paste_arrives_whole() {
     let want = std::process::Command::new("cksum").stdin(std::fs::File::open(file).unwrap()).output().unwrap();
     let want = String::from_utf8(want.stdout).unwrap();
     assert!(client::contains(&bench.raw(&id), want.trim_end()), "{want}");
+}
+
+/// The connection may ask for frames only after the program has read everything: had it then one acknowledgement for both, the
+/// client would take it for the refusal and wait for ever.
+#[test]
+fn a_refusal_and_the_room_after_it_are_two_acknowledgements() {
+    let size = Size { cols: 80, rows: 24 };
+    let mut output = output::Output::new(size, 1024, 10);
+    let mut queue = InputQueue::default();
+    let mut attachment = attachment::AttachmentState::new(
+        attachment::AttachmentStart {
+            role: Role::Drive,
+            lossless: false,
+            max_unacked_bytes: None,
+            scrollback_lines: None,
+            size: None,
+            lineage: lineage::Lineage::new("typed".into()),
+        },
+        size,
+    );
+    attachment.input(0, &vec![b'x'; TERMINAL_INPUT_BYTES_MAX + 1], &mut queue);
+    queue.clear();
+    attachment.input_has_room();
+    let frames = std::iter::from_fn(|| match attachment.next(&mut output, None, false, Instant::now()) {
+        attachment::Next::Frame(frame) => Some(frame),
+        _ => None,
+    });
+    let acks: Vec<_> = frames.filter(|frame| frame.op == op::INPUT_ACK).map(|frame| frame.offset).collect();
+    assert_eq!(acks, [TERMINAL_INPUT_BYTES_MAX as u64; 2]);
 }
 
 #[tokio::test]
