@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result, anyhow, bail};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-use crate::PATIENCE;
+use crate::said;
 
 /// A binary frame (contract, section 9).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,8 +170,7 @@ impl Client {
     }
 
     async fn receive(&mut self) -> Result<()> {
-        let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.context("nothing came")?;
-        match message.context("the socket ended")?? {
+        match said(&mut self.socket).await? {
             Message::Text(text) => self.messages.push_back(serde_json::from_str(&text)?),
             Message::Binary(bytes) => self.frames.push_back(Frame::decode(&bytes)?),
             Message::Close(frame) => bail!("closed: {frame:?}"),
@@ -183,11 +182,8 @@ impl Client {
     /// Reads until the host closes and returns the close code.
     pub async fn closed(&mut self) -> Result<u16> {
         loop {
-            match tokio::time::timeout(PATIENCE, self.socket.next()).await? {
-                Some(Ok(Message::Close(Some(frame)))) => return Ok(frame.code.into()),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.into()),
-                None => bail!("ended without a close frame"),
+            if let Message::Close(Some(frame)) = said(&mut self.socket).await? {
+                return Ok(frame.code.into());
             }
         }
     }

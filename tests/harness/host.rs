@@ -13,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Answering, Asking, Client, PATIENCE, Unanswered, ask};
+use crate::{Answering, Asking, Client, PATIENCE, Unanswered, ask, patience::Guard};
 
 /// How a host is started.
 #[derive(Default, Clone)]
@@ -34,6 +34,7 @@ pub struct Host {
     pub options: Options,
     home: TempDir,
     child: Child,
+    _guard: Guard,
 }
 
 impl Host {
@@ -61,6 +62,7 @@ impl Host {
             .kill_on_drop(true)
             .spawn()
             .context("the program cannot be started; `cargo xtask test` builds it")?;
+        let guard = Guard::of(child.id().context("the host ended at once")?);
         let stdout = child.stdout.take().context("stdout")?;
         let line = tokio::time::timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??;
         let line = line.context("the host ended before it was ready")?;
@@ -69,7 +71,7 @@ impl Host {
         let known = url.starts_with("http://127.0.0.1:") || url.starts_with("https://127.0.0.1:");
         ensure!(known, "unexpected first line: {line}");
         let (url, token) = (url.to_owned(), token.to_owned());
-        Ok(Self { directory, plugins, url, token, options, home, child })
+        Ok(Self { directory, plugins, url, token, options, home, child, _guard: guard })
     }
 
     /// Kills the host as `kill -9` does and starts it again over the same directories.

@@ -10,6 +10,7 @@ pub mod history;
 mod host;
 mod http;
 mod load;
+mod patience;
 mod screen;
 mod watcher;
 
@@ -21,8 +22,6 @@ pub use exchange::{Answering, Asking, Unanswered, ask};
 pub use host::{Host, Options};
 pub use http::{Response, request, request_local};
 pub use load::{Caller, Paced};
+pub use patience::{PATIENCE, said};
 pub use screen::Screen;
 pub use watcher::Watcher;
-
-/// How long a test waits for something that must come. Only a broken host makes it wait that long.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::JoinHandle, time::MissedTickBehavior};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{Host, PATIENCE, client::open};
+use crate::{Host, client::open, said};
 
 /// Calls of one caller in flight. The host refuses more than 64 on a connection, so this is where a pace gives way.
 const IN_FLIGHT_MAX: usize = 60;
@@ -71,8 +71,8 @@ async fn keep_calling(
                 due.insert(sent, at.into_std());
                 sent += 1;
             }
-            message = tokio::time::timeout(PATIENCE, socket.next()) => {
-                let Message::Text(text) = message.context("no answer came")?.context("the socket ended")?? else { continue };
+            message = said(&mut socket) => {
+                let Message::Text(text) = message.context("no answer came")? else { continue };
                 let response: Value = serde_json::from_str(&text)?;
                 let id = response["id"].as_u64().with_context(|| format!("no answer: {response}"))?;
                 let Some(at) = due.remove(&id) else { bail!("answered twice, or never asked: {response}") };

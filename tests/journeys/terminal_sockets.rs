@@ -1,8 +1,8 @@
 //! One terminal as a plain WebSocket, as the attach addon of xterm.js speaks it.
 
 use anyhow::{Context, Result};
-use futures_util::{SinkExt, StreamExt};
-use midplane_tests::{Host, PATIENCE};
+use futures_util::SinkExt;
+use midplane_tests::{Host, said};
 use serde_json::{Value, json};
 use tokio_tungstenite::{
     connect_async,
@@ -21,15 +21,11 @@ async fn open(host: &Host, path: &str, protocol: Option<&str>) -> Result<Socket,
     Ok(connect_async(request).await?.0)
 }
 
-async fn next(socket: &mut Socket) -> Result<Message> {
-    Ok(tokio::time::timeout(PATIENCE, socket.next()).await?.context("the socket ended")??)
-}
-
 /// Reads bytes until they contain `text`.
 async fn until(socket: &mut Socket, text: &str) -> Result<()> {
     let mut all = Vec::new();
     while !String::from_utf8_lossy(&all).contains(text) {
-        match next(socket).await? {
+        match said(socket).await? {
             Message::Binary(bytes) => all.extend_from_slice(&bytes),
             Message::Text(text) => anyhow::bail!("text came: {text}"),
             _ => {}
@@ -60,7 +56,7 @@ async fn text_and_bytes_are_typed_and_what_is_shown_comes_as_bytes() -> Result<(
     until(&mut socket, "sane").await?;
     socket.send(Message::text("exit 7\r")).await?;
     loop {
-        if let Message::Close(Some(frame)) = next(&mut socket).await? {
+        if let Message::Close(Some(frame)) = said(&mut socket).await? {
             assert_eq!(u16::from(frame.code), 1000);
             assert!(frame.reason.contains('7'), "{}", frame.reason);
             return Ok(());
@@ -78,14 +74,14 @@ async fn with_its_subprotocol_text_is_control_both_ways() -> Result<()> {
     socket.send(Message::text(r#"{"resize": {"cols": 71, "rows": 33}}"#)).await?;
     let mut told = Vec::new();
     while !told.iter().any(|fact: &Value| fact["size"] == json!({ "cols": 71, "rows": 33 })) {
-        if let Message::Text(text) = next(&mut socket).await? {
+        if let Message::Text(text) = said(&mut socket).await? {
             told.push(serde_json::from_str(&text)?);
         }
     }
     socket.send(Message::binary(b"exit 3\r".to_vec())).await?;
     let mut exit = Value::Null;
     while exit.is_null() {
-        if let Message::Text(text) = next(&mut socket).await? {
+        if let Message::Text(text) = said(&mut socket).await? {
             exit = serde_json::from_str::<Value>(&text)?["exit"].take();
         }
     }
