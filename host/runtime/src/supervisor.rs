@@ -76,6 +76,11 @@ pub(crate) enum Command {
         folder: String,
         done: Asked,
     },
+    /// A folder was taken away, and what came from it is to go.
+    Removed {
+        folder: String,
+        done: Asked,
+    },
     /// The same files in another form.
     Upgrade(Arc<Package>),
     /// Plugin folders whose files changed and have been quiet since.
@@ -204,6 +209,7 @@ impl Supervisor {
             Command::Reload { name, done } => self.reload(&name, done),
             Command::Enable { name, on, done } => self.enable(&name, on, done),
             Command::Load { folder, done } => self.read(&plugin::Source::Folder(folder), Some(done)),
+            Command::Removed { folder, done } => self.removed(&folder, done),
             Command::Upgrade(package) => self.upgrade(package),
             Command::Changed(folders) => {
                 // Hidden: where packages are put together, and whatever else people hide.

@@ -154,7 +154,7 @@ impl Installer {
         Fault::new(ErrorCode::PluginFailed, message).with("plugin", name.as_str())
     }
 
-    /// Deletes a plugin's folder and forgets that it was trusted; with `purge` also what it stored.
+    /// Deletes a plugin's folder, forgets that it was trusted, and waits until it is gone; with `purge` also what it stored.
     pub async fn remove(&self, name: &PluginName, purge: bool) -> Result<(), Fault> {
         self.refuse_if_locked("plugin.remove")?;
         let _turn = self.turn.acquire().await.map_err(|_| Fault::internal())?;
@@ -182,7 +182,8 @@ impl Installer {
         if purge {
             self.host.parts.storage.namespace(name).clear().await.map_err(Fault::from)?;
         }
-        self.supervisor.look_again(&folder).await;
+        // Or what is put in its place next would pass for what was there.
+        self.supervisor.removed(&folder).await;
         Ok(())
     }
 

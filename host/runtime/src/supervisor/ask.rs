@@ -31,6 +31,12 @@ impl Ask {
         _ = self.commands.send(Command::Changed(BTreeSet::from([folder.to_owned()]))).await;
     }
 
+    /// Tells that a folder was taken away, and waits until its plugin is gone, or what is built in under its name is back.
+    pub async fn removed(&self, folder: &str) {
+        // No answer is bad news: that there is no such plugin is what was wanted.
+        _ = self.send(|done| Command::Removed { folder: folder.to_owned(), done }).await;
+    }
+
     /// Stops a plugin, for good as far as this host is concerned.
     ///
     /// # Errors

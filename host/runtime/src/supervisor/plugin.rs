@@ -115,8 +115,8 @@ pub enum Errand {
     },
     Enable(Asked),
     Disable(Asked),
-    /// Its files are gone.
-    Remove,
+    /// Its files are gone; somebody may wait until it is, too.
+    Remove(Option<Asked>),
 }
 
 pub struct Probation {
@@ -137,7 +137,7 @@ impl Errand {
         match self {
             Self::Replace { asked, .. } => asked,
             Self::Enable(asked) | Self::Disable(asked) => std::slice::from_ref(asked),
-            Self::Remove => &[],
+            Self::Remove(asked) => asked.as_slice(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Errand {
         match self {
             Self::Replace { asked, .. } => asked,
             Self::Enable(asked) | Self::Disable(asked) => vec![asked],
-            Self::Remove => Vec::new(),
+            Self::Remove(asked) => asked.into_iter().collect(),
         }
     }
 }
@@ -176,6 +176,12 @@ impl Plugin {
             Some(Work { kind: Kind::Replace(with), .. }) => Some(with),
             _ => None,
         })
+    }
+
+    /// Whether it is on its way out: what comes now is a new plugin, also where it is the same files.
+    pub fn leaves(&self) -> bool {
+        matches!(&self.work, Some(Work { kind: Kind::Remove, .. }))
+            || self.errands.iter().any(|errand| matches!(errand, Errand::Remove(_)))
     }
 
     /// The files that it will run when everything that was begun is done.

@@ -217,7 +217,7 @@ impl Supervisor {
             self.answer(&name, asked);
             return;
         }
-        if asked.is_empty() {
+        if asked.is_empty() && !plugin.leaves() {
             if plugin.refused.as_ref().is_some_and(|refused| refused.package.digest == package.digest) {
                 plugin
                     .slot
@@ -250,11 +250,27 @@ impl Supervisor {
         self.errand(&name, Errand::Replace { with, asked });
     }
 
+    /// Somebody took a plugin's folder away. Unlike a folder that is only found to be missing, this counts whatever lies there by
+    /// the time it is looked at.
+    pub(super) fn removed(&mut self, folder: &str, asked: Asked) {
+        let Some(name) = self.owner(&Source::Folder(folder.to_owned())) else {
+            self.read(&Source::Folder(folder.to_owned()), Some(asked));
+            return;
+        };
+        match self.bundle(&name) {
+            Some(bundle) => {
+                self.gone.insert(folder.to_owned());
+                self.read(&Source::Bundle(bundle), Some(asked));
+            }
+            None => self.errand(&name, Errand::Remove(Some(asked))),
+        }
+    }
+
     /// What is built in comes back, else the plugin goes.
     fn lost_its_files(&mut self, name: &PluginName) {
         match self.bundle(name) {
             Some(bundle) => self.read(&Source::Bundle(bundle), None),
-            None => self.errand(name, Errand::Remove),
+            None => self.errand(name, Errand::Remove(None)),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Supervisor {
             refuse(errand, too_many_wait, name);
             return;
         }
-        if matches!(errand, Errand::Disable(_) | Errand::Remove)
+        if matches!(errand, Errand::Disable(_) | Errand::Remove(_))
             && let Some(work) = &plugin.work
         {
             // A start that takes its time is not waited for.
@@ -64,7 +64,10 @@ impl Supervisor {
                     self.apply(name, Happened::Disabled(BY_REQUEST.into()));
                     self.wait_for_work(name, vec![asked]);
                 }
-                Errand::Remove => self.remove(name),
+                Errand::Remove(asked) => {
+                    self.remove(name);
+                    self.wait_for_work(name, asked.into_iter().collect());
+                }
             }
         }
     }
