@@ -73,6 +73,10 @@ impl Output {
                 ring.push(bytes);
                 model.process(bytes);
             }
+            Piece::Wide { written, shown } => {
+                ring.push(written);
+                model.process(shown);
+            }
             Piece::Unshown(bytes) => ring.push(bytes),
             Piece::Osc(content, bytes) => {
                 shell.hear(content, ring.end() - bytes, bytes);
@@ -84,7 +88,7 @@ impl Output {
                 ring.push(bytes);
                 model.process(format!("\x1b[{times}b").as_bytes());
             }
-            Piece::Query(query) => answers.extend(answers::answer(&query, model)),
+            Piece::Query(query, _) => answers.extend(answers::answer(&query, model)),
         });
         answers
     }

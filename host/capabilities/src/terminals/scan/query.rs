@@ -1,4 +1,23 @@
-//! The questions that programs ask their terminal, recognised.
+//! The questions that programs ask their terminal, recognised. These, and nothing else, are taken out of the output:
+//!
+//! | sequence                                                         | asks for                                      |
+//! |------------------------------------------------------------------|-----------------------------------------------|
+//! | `CSI c`, `CSI 0 c`, `ESC Z` · `CSI > c` · `CSI = c`              | DA1, DECID · DA2 · DA3                        |
+//! | `CSI 5 n` · `CSI 6 n` · `CSI ? Ps n`                             | DSR: health · cursor · cursor, printer, …     |
+//! | `CSI Ps $ p`, `CSI ? Ps $ p`                                     | DECRQM: a mode                                |
+//! | `CSI > q`, `CSI > 0 q`                                           | XTVERSION                                     |
+//! | `CSI Ps t` with Ps 11, 13 to 16, 18 to 21                        | window: state, place, size, title             |
+//! | `CSI x`, `CSI 0 x`, `CSI 1 x`                                    | DECREQTPARM                                   |
+//! | `CSI ? Pi ; Pa ; Pv S`                                           | XTSMGRAPHICS                                  |
+//! | `CSI ? u` · `CSI ? Ps m`                                         | keyboard flags · XTQMODKEYS                   |
+//! | `CSI … $ w` · `CSI … $ u` · `CSI … & u` · `CSI … * y`            | DECRQPSR · DECRQTSR · DECRQUPSS · DECRQCRA    |
+//! | `OSC 4 ; n ; ? …` · `OSC 10 ; ? …` to `OSC 19 ; ?`, only `?`     | colours                                       |
+//! | `OSC 52 ; … ; ?`                                                 | the clipboard                                 |
+//! | `DCS $ q … ST` · `DCS + q … ST`                                  | DECRQSS · XTGETTCAP                           |
+//! | `APC G … a=q … ST`                                               | kitty: can you show images?                   |
+//!
+//! The introducers also as characters of two bytes (`C2 9B` for `CSI`). A string that is not at its end after
+//! [`HELD_BYTES_MAX`](super::HELD_BYTES_MAX) bytes is no question. ENQ (05) passes: emulators have no answer to it.
 
 /// A question, to which the host gives the only answer, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +106,9 @@ impl Query {
         if let Some(names) = string.strip_prefix(b"\x1bP+q") {
             return Some(Self::Capabilities(names.to_owned()));
         }
+        if let Some(graphics) = string.strip_prefix(KITTY) {
+            return asks_for_images(graphics).then_some(Self::Unanswered);
+        }
         let osc = std::str::from_utf8(string.strip_prefix(b"\x1b]")?).ok()?;
         let (number, rest) = osc.split_once(';')?;
         let number: u16 = number.parse().ok()?;
@@ -103,6 +125,17 @@ impl Query {
     }
 }
 
+/// With which the commands of kitty's graphics protocol begin.
+const KITTY: &[u8] = b"\x1b_G";
+
+/// Keys and values before the first semicolon, with `a=q` among them.
+fn asks_for_images(graphics: &[u8]) -> bool {
+    graphics
+        .split(|byte| *byte == b';')
+        .next()
+        .is_some_and(|keys| keys.split(|byte| *byte == b',').any(|key| key == b"a=q"))
+}
+
 fn palette_color(pair: &[&str]) -> Option<Color> {
     match pair {
         [index, "?"] => index.parse().ok().map(Color::Palette),
@@ -115,6 +148,8 @@ pub(super) fn may_be_query(string: &[u8]) -> bool {
     let starts = |of: &[u8]| of.starts_with(string) || string.starts_with(of);
     match string[1] {
         b'P' => starts(b"\x1bP$q") || starts(b"\x1bP+q"),
+        // Until its keys are complete it may ask.
+        b'_' => starts(KITTY) && (!string.contains(&b';') || asks_for_images(&string[KITTY.len()..])),
         b']' => {
             let osc = &string[2..];
             let digits = osc.iter().take_while(|byte| byte.is_ascii_digit()).count();

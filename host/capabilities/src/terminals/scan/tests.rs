@@ -4,18 +4,66 @@ use super::*;
 
 /// What passes, what is asked, and the OSCs that were found.
 fn scanned(chunks: &[&[u8]]) -> (Vec<u8>, Vec<Query>, Vec<Vec<u8>>) {
-    let (mut output, mut queries, mut oscs) = (Vec::new(), Vec::new(), Vec::new());
-    let mut scanner = Scanner::new();
-    let mut take = |piece: Piece<'_>| match piece {
-        Piece::Shown(bytes) | Piece::Unshown(bytes) | Piece::Repeat(bytes, _) => output.extend_from_slice(bytes),
-        Piece::Osc(content, _) => oscs.push(content.to_owned()),
-        Piece::Query(query) => queries.push(query),
-    };
-    for chunk in chunks {
-        scanner.push(chunk, &mut take);
-    }
-    scanner.finish(&mut take);
+    let Scanned { output, queries, oscs, .. } = Scanned::of(chunks);
     (output, queries, oscs)
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Scanned {
+    output: Vec<u8>,
+    /// Output and questions, where they stood.
+    all: Vec<u8>,
+    queries: Vec<Query>,
+    oscs: Vec<Vec<u8>>,
+    /// As the emulator is told, but for strings.
+    shown: Vec<u8>,
+}
+
+impl Scanned {
+    fn of(chunks: &[&[u8]]) -> Self {
+        let mut scanned = Self::default();
+        let mut scanner = Scanner::new();
+        for chunk in chunks {
+            scanner.push(chunk, |piece| scanned.take(piece));
+        }
+        scanner.finish(|piece| scanned.take(piece));
+        scanned
+    }
+
+    fn take(&mut self, piece: Piece<'_>) {
+        let passed = match piece {
+            Piece::Shown(bytes) => {
+                self.shown.extend_from_slice(bytes);
+                bytes
+            }
+            Piece::Wide { written, shown } => {
+                self.shown.extend_from_slice(shown);
+                written
+            }
+            Piece::Unshown(bytes) | Piece::Repeat(bytes, _) => bytes,
+            Piece::Osc(content, _) => return self.oscs.push(content.to_owned()),
+            Piece::Query(query, bytes) => {
+                self.queries.push(query);
+                return self.all.extend_from_slice(bytes);
+            }
+        };
+        self.all.extend_from_slice(passed);
+        self.output.extend_from_slice(passed);
+    }
+}
+
+/// `stream` in pieces of these lengths, again and again.
+fn cut<'a>(stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
+    let (mut chunks, mut rest) = (Vec::new(), stream);
+    for length in lengths.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (chunk, later) = rest.split_at((*length).min(rest.len()));
+        chunks.push(chunk);
+        rest = later;
+    }
+    chunks
 }
 
 /// Every question, each with what it is.
@@ -43,6 +91,11 @@ fn questions() -> Vec<(&'static [u8], Query)> {
         (b"\x1b]52;c;?\x07", Query::Unanswered),
         (b"\x1bP$qm\x1b\\", Query::Setting(b"m".to_vec())),
         (b"\x1bP+q544e;436f\x1b\\", Query::Capabilities(b"544e;436f".to_vec())),
+        (b"\xc2\x9a", Query::PrimaryAttributes),
+        (b"\xc2\x9b6n", Query::CursorPosition { private: false }),
+        (b"\xc2\x9d11;?\xc2\x9c", colors(&[Color::Dynamic(11)], b"\x1b\\")),
+        (b"\xc2\x90$qm\x1b\\", Query::Setting(b"m".to_vec())),
+        (b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\", Query::Unanswered),
     ]
 }
 
@@ -101,14 +154,40 @@ proptest! {
             Some(question) => questions()[question].0.to_vec(),
             None => [&b"\x1b"[..], b"[", b"]", b"P", b"\x07", b"\x1b\\", b";", b"?", b"6n", b"10;?", b"\x18", &[byte]][kind].to_vec(),
         }).collect();
-        let whole = scanned(&[&stream]);
-        let (mut chunks, mut rest) = (Vec::new(), &stream[..]);
-        for cut in cuts.iter().cycle() {
-            if rest.is_empty() { break; }
-            let (chunk, later) = rest.split_at((*cut).min(rest.len()));
-            chunks.push(chunk);
-            rest = later;
-        }
-        prop_assert_eq!(scanned(&chunks), whole);
+        let whole = Scanned::of(&[&stream]);
+        prop_assert_eq!(Scanned::of(&cut(&stream, &cuts)), whole);
     }
+
+    /// Text, sequences, noise: nothing but questions is missing, and those can be put back where they stood.
+    #[test]
+    fn what_comes_in_is_what_goes_out_and_what_is_asked(
+        tokens in proptest::collection::vec((0..questions().len() + 8, proptest::collection::vec(any::<u8>(), 0..6)), 0..60),
+        cuts in proptest::collection::vec(1..40_usize, 1..50),
+    ) {
+        let stream: Vec<u8> = tokens.iter().flat_map(|(kind, noise)| match kind.checked_sub(8) {
+            Some(question) => questions()[question].0.to_vec(),
+            None => [[&b""[..], b"\x1b", b"\x1b[", b"\xc2", b"\xc2\x9b", b"\x1b]", b"\x1bP", b"\x1b_G"][*kind], noise].concat(),
+        }).collect();
+        let scanned = Scanned::of(&cut(&stream, &cuts));
+        prop_assert_eq!(scanned.all.len(), stream.len());
+        // A control within a question comes before it; so it does in the order of bytes by number.
+        let sorted = |bytes: &[u8]| { let mut bytes = bytes.to_vec(); bytes.sort_unstable(); bytes };
+        prop_assert_eq!(sorted(&scanned.all), sorted(&stream));
+        let text: Vec<u8> = stream.iter().copied().filter(|byte| !matches!(byte, 0..=0x1a | 0x1c..=0x1f | 0x7f)).collect();
+        let scanned = Scanned::of(&cut(&text, &cuts));
+        prop_assert_eq!(scanned.all, text);
+    }
+}
+
+#[test]
+fn controls_of_two_bytes_pass_as_written_and_are_shown_as_what_they_mean() {
+    let stream = "a\u{9b}1mb\u{85}c\u{a3}\u{9d}0;title\u{9c}d\u{9b}\u{9b}2J".as_bytes();
+    for at in 0..stream.len() {
+        let scanned = Scanned::of(&[&stream[..at], &stream[at..]]);
+        assert_eq!(scanned.output, stream, "cut at {at}");
+        assert_eq!(scanned.shown, "a\x1b[1mb\x1bEc\u{a3}d\x1b[\x1b[2J".as_bytes(), "cut at {at}");
+        assert_eq!(scanned.oscs, [b"0;title"]);
+    }
+    // Alone in the stream they are no characters and no controls.
+    assert_eq!(Scanned::of(&[b"\x9b6n\x9bc"]).output, b"\x9b6n\x9bc");
 }

@@ -124,3 +124,57 @@ async fn a_lossless_client_that_leaves_lets_the_program_go_on() {
     drop(client);
     assert_eq!(bench.exit(&id).await.code, 0);
 }
+
+/// Bytes of all kinds, with more escapes than chance would have, and questions among them.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 48
+    };
+    let mut noise = Vec::with_capacity(length + 8);
+    while noise.len() < length {
+        match next() % 64 {
+            0 => noise.push(0x1b),
+            1 => noise.extend(b"\x1b["),
+            2 => noise.extend(b"\x1b]"),
+            3 => noise.extend(b"\x1bP$q"),
+            4 => noise.extend(b"\x1b[6n"),
+            5 => noise.extend(b"\xc2\x9b"),
+            _ => noise.push(next().to_be_bytes()[7]),
+        }
+    }
+    noise
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lossless_client_gets_any_bytes_but_for_the_questions_in_them() {
+    let bench = small_ring();
+    let written = noise(2 << 20);
+    std::fs::write(bench.root.path().join("noise"), &written).unwrap();
+    let id = bench.run("stty raw -echo; echo ready; read go; cat noise").await;
+    bench.wait_for_text(&id, "ready").await;
+    let options = AttachOptions { lossless: true, ..as_role(Role::View) };
+    let mut client = Client::new(bench.terminals.attach(&id, &options).unwrap());
+    bench.terminals.write(&id, b"\n").unwrap();
+    client.drain().await;
+    let (mut expected, mut asked) = (Vec::<u8>::new(), 0);
+    let mut whole = scan::Scanner::new();
+    let mut take = |piece: scan::Piece<'_>| match piece {
+        scan::Piece::Query(..) => asked += 1,
+        scan::Piece::Osc(..) => {}
+        scan::Piece::Shown(bytes) | scan::Piece::Unshown(bytes) | scan::Piece::Repeat(bytes, _) => {
+            expected.extend(bytes);
+        }
+        scan::Piece::Wide { written, .. } => expected.extend(written),
+    };
+    whole.push(&written, &mut take);
+    whole.finish(&mut take);
+    assert!(asked > 10_000, "{asked}");
+    assert!(
+        client.output == expected,
+        "differs at {:?}",
+        client.output.iter().zip(&expected).position(|(a, b)| a != b)
+    );
+    assert_eq!(client.gap, None);
+}
