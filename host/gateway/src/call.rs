@@ -38,6 +38,7 @@ impl Shared {
             principal: principal.clone(),
             deadline: Deadline::after(granted),
             chain: Arc::from([]),
+            page: None,
             peer,
             exchange: None,
             progress: None,

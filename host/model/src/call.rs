@@ -65,6 +65,8 @@ pub struct CallContext {
     pub deadline: Deadline,
     /// The plugins this call has passed, outermost first. A plugin that is on it may not be entered again.
     pub chain: Arc<[PluginName]>,
+    /// The plugin whose page asked, where the call began in one: nobody waits inside that plugin, so the chain lacks it.
+    pub page: Option<PluginName>,
     /// The connection it came from, where there is one: what `terminals.attach` opens its channel on.
     pub peer: Option<Arc<dyn Peer>>,
     /// The HTTP request it came with, where bytes can pass around a component.
@@ -86,12 +88,19 @@ impl CallContext {
             principal,
             deadline: Deadline::after(timeout),
             chain: Arc::from([]),
+            page: None,
             peer: None,
             exchange: None,
             progress: None,
             effects: Effects::default(),
             cancel: CancellationToken::new(),
         }
+    }
+
+    /// The plugin that makes this call; none for a client or the host itself.
+    #[must_use]
+    pub fn caller(&self) -> Option<&PluginName> {
+        self.chain.last().or(self.page.as_ref())
     }
 
     /// The context of a call on its way into the plugin `callee`. Only the plugin that a client has called tells that client how

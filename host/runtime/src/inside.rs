@@ -44,7 +44,7 @@ impl Guest {
     pub fn outgoing(&self) -> CallContext {
         if let Some(visit) = &self.visit {
             let deadline = Deadline::after(self.package.manifest.limits.deadline);
-            return CallContext { deadline, ..visit.clone() };
+            return CallContext { deadline, page: Some(self.slot.name.clone()), ..visit.clone() };
         }
         let context = |entry: &Entry| entry.context.clone();
         self.inside.served(self.serving, context).unwrap_or_else(|| self.slot.own_context())

@@ -28,6 +28,18 @@ async fn pages_and_methods_of_a_plugin_share_its_storage() -> Result<()> {
     Ok(())
 }
 
+/// So it counts against what the plugin may publish, and a page may speak for its plugin.
+#[tokio::test]
+async fn what_a_page_publishes_by_name_comes_from_its_plugin() -> Result<()> {
+    let host = with_guestbook("").await?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["guestbook.**"]).await?;
+    page(&host, "/tell").await?;
+    let origin = &client.event_on("guestbook.told").await?["origin"];
+    assert_eq!((&origin["plugin"], &origin["principal"]), (&json!("guestbook"), &json!("owner")));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_page_acts_as_its_visitor_and_may_call_its_own_plugin() -> Result<()> {
     let host = with_guestbook("[http]\npublic = true").await?;

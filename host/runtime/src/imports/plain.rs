@@ -21,7 +21,8 @@ impl context::Host for Guest {
     async fn current(&mut self) -> wasmtime::Result<Option<context::Caller>> {
         Ok(self.caller().map(|context| {
             // The chain ends with this plugin; before it stands who called.
-            let plugin = context.chain.len().checked_sub(2).and_then(|index| context.chain.get(index));
+            let before = context.chain.len().checked_sub(2).and_then(|index| context.chain.get(index));
+            let plugin = before.or(context.page.as_ref());
             context::Caller {
                 principal: context.principal.name.to_string(),
                 scopes: context.principal.scopes.iter().map(ToString::to_string).collect(),

@@ -38,6 +38,7 @@ impl Handler for Guestbook {
             ("/who", _) => Ok(context::current().map_or("nobody".to_owned(), |caller| caller.principal)),
             // Any method without parameters, as the visitor: one's own too, because a visit is no call inside the service.
             ("/call", method) => services::call(method, "{}"),
+            ("/tell", _) => services::call("event.publish", r#"{"topic":"guestbook.told","payload":1}"#),
             _ => Ok("nothing".to_owned()),
         };
         answer(outparam, &text.unwrap_or_else(|error| error.code));

@@ -58,10 +58,10 @@ impl EventService {
         let topic = topic(&params.take::<String>("topic")?)?;
         self.check_owner(&topic, context)?;
         // What a plugin publishes while it serves a connection is the plugin's, not the connection's own.
-        let direct = context.chain.is_empty();
+        let direct = context.caller().is_none();
         let origin = Origin {
             principal: Some(context.principal.name.clone()),
-            plugin: context.chain.last().map(|plugin| plugin.as_str().into()),
+            plugin: context.caller().map(|plugin| plugin.as_str().into()),
             request_id: Some(context.request_id.clone()),
             peer: if direct { self.connections.voice(context) } else { None },
         };
@@ -72,7 +72,7 @@ impl EventService {
     fn check_owner(&self, topic: &Topic, context: &CallContext) -> Result<(), Fault> {
         let Some(router) = self.router.upgrade() else { return Ok(()) };
         let first = topic.segments().next().unwrap_or_default();
-        let caller = context.chain.last();
+        let caller = context.caller();
         for method in router.methods().values() {
             let (owned, owner) = match &method.owner {
                 Owner::Native(name) => (&**name == first, name.to_string()),
