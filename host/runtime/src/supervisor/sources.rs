@@ -120,6 +120,12 @@ impl Supervisor {
         owners
     }
 
+    /// As [`Self::owners`] says for one name.
+    fn folder_of(&self, name: &PluginName) -> Option<&str> {
+        let plugin = self.plugins.get(name).and_then(|plugin| plugin.source.folder());
+        plugin.or(self.first.get(name).map(String::as_str))
+    }
+
     /// The plugin that came from this source.
     fn owner(&self, source: &Source) -> Option<PluginName> {
         let key = source.key();
@@ -130,11 +136,10 @@ impl Supervisor {
         let Read { source, result, manifest, owner: former } = read;
         let key = source.key();
         let Some(Reading { asked, again }) = self.reads.remove(&key) else { return };
-        let owners = self.owners();
-        let owner = manifest.as_ref().and_then(|manifest| owners.get(&manifest.name));
+        let owner = manifest.as_ref().and_then(|manifest| self.folder_of(&manifest.name));
         // Another folder has brought a plugin of this name meanwhile: it must be asked whether it still does.
         let overtaken =
-            source.folder().is_some() && owner != former.as_ref() && owner.map(String::as_str) != source.folder();
+            source.folder().is_some() && owner != former.as_deref() && owner != source.folder();
         if again || overtaken {
             self.read(&source, None);
             if let Some(reading) = self.reads.get_mut(&key) {
