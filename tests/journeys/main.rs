@@ -38,6 +38,7 @@ mod plugins;
 mod probation;
 mod processes;
 mod protocol;
+mod recordings;
 mod reload;
 mod rest;
 mod restart;

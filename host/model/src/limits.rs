@@ -113,6 +113,9 @@ pub const TERMINALS_MEMORY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub const TERMINAL_ATTACHMENTS_MAX: usize = 64;
 /// Attachments of one terminal that have ended and whose input can be continued; the oldest are forgotten.
 pub const TERMINAL_LINEAGES_MAX: usize = 64;
+/// Size of a terminal's recording where nothing is said, and at most: it ends there.
+pub const RECORDING_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+pub const RECORDING_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Commands that are kept per terminal, where its shell marks them; the oldest are forgotten.
 pub const TERMINAL_COMMANDS_MAX: usize = 256;
 /// Smallest and largest terminal size in cells, both axes.

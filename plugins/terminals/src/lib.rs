@@ -16,12 +16,12 @@ use exports::midplane::{
         subscriber::{Event, Guest as Subscriber},
     },
     terminals::terminals::{
-        Attached, Command, Done, Error, ExitStatus, Guest as Terminals, Info, Output, Position, Profile, Role,
-        ScreenText, SizePolicy,
+        Attached, Command, Done, Error, ExitStatus, Guest as Terminals, Info, Output, Position, Profile, Recording,
+        RecordingEnd, Role, ScreenText, SizePolicy,
     },
 };
 use midplane::host::terminals_async;
-use midplane_sdk::host::{attachments, context, events, shells, terminals as pty, timers};
+use midplane_sdk::host::{attachments, context, events, recordings, shells, terminals as pty, timers};
 use policy::Policy;
 use until::Until;
 
@@ -228,6 +228,22 @@ impl Terminals for Plugin {
         Ok(Output { offset, content_base64: BASE64.encode(bytes), next })
     }
 
+    fn record(id: String, path: String, input: Option<bool>, limit_bytes: Option<u64>) -> Result<Recording, Error> {
+        let options = recordings::Options { input: input.unwrap_or(false), limit_bytes };
+        recordings::start(&id, &path, options).map(Recording::from)
+    }
+
+    fn stop_recording(id: String) -> Result<Recording, Error> {
+        recordings::stop(&id).map(Recording::from)
+    }
+
+    fn play(path: String, speed: Option<f64>, idle_limit_ms: Option<u64>, name: Option<String>) -> Result<Info, Error> {
+        let principal = context::current().map(|caller| caller.principal);
+        Policy::current()?.admit(None, principal.as_deref())?;
+        let options = recordings::PlayOptions { name, speed: speed.unwrap_or(1.0), idle_limit_ms };
+        recordings::play(&path, &options).and_then(described)
+    }
+
     async fn wait(id: String, until: String, timeout_ms: Option<u64>) -> Result<Info, Error> {
         let timeout_ms = timeout_ms.unwrap_or(WAIT_MS_DEFAULT);
         let waited = match until::condition(&until)? {
@@ -258,6 +274,21 @@ impl From<shells::Command> for Command {
     fn from(command: shells::Command) -> Self {
         let shells::Command { number, line, cwd, from, to, exit_code, started_at, duration_ms } = command;
         Self { number, line, cwd, from, to, exit_code, started_at, duration_ms }
+    }
+}
+
+impl From<recordings::Recording> for Recording {
+    fn from(recording: recordings::Recording) -> Self {
+        let recordings::Recording { path, bytes, end } = recording;
+        let end = end.map(|end| match end {
+            recordings::End::Stopped => RecordingEnd::Stopped,
+            recordings::End::Exited => RecordingEnd::Exited,
+            recordings::End::Closed => RecordingEnd::Closed,
+            recordings::End::Limit => RecordingEnd::Limit,
+            recordings::End::Slow => RecordingEnd::Slow,
+            recordings::End::Failed => RecordingEnd::Failed,
+        });
+        Self { path, bytes, end }
     }
 }
 

@@ -92,6 +92,7 @@ macro_rules! generate {
                 "midplane:host/terminals@0.2.0": ::midplane_sdk::host::terminals,
                 "midplane:host/attachments@0.2.0": ::midplane_sdk::host::attachments,
                 "midplane:host/shells@0.2.0": ::midplane_sdk::host::shells,
+                "midplane:host/recordings@0.2.0": ::midplane_sdk::host::recordings,
                 "midplane:host/processes@0.2.0": ::midplane_sdk::host::processes,
             },
         });

@@ -28,6 +28,7 @@ mod remove;
 mod replace;
 mod staging;
 mod strays;
+mod tape;
 mod trash;
 mod turns;
 mod version;

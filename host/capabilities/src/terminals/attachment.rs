@@ -44,6 +44,8 @@ pub(super) struct AttachmentState {
     /// In snapshots.
     scrollback_lines: usize,
     lossless: bool,
+    /// Nobody looks on: what it gets goes into a file.
+    pub(super) records: bool,
     lagging: bool,
     /// Was lagging, gets what it missed.
     catching_up: bool,
@@ -112,6 +114,7 @@ impl AttachmentState {
             window: window as u64,
             scrollback_lines: start.scrollback_lines.unwrap_or(SCROLLBACK_LINES_MAX),
             lossless: start.lossless,
+            records: false,
             lagging: false,
             catching_up: false,
             given_up: false,
@@ -137,10 +140,11 @@ impl AttachmentState {
         }
     }
 
-    /// It is sent away: another attachment continues its input.
+    /// It is sent away and told so: another attachment continues its input.
     pub(super) fn supersede(&mut self) {
         self.ended = true;
         self.ready.clear();
+        self.notices = [json!({ "superseded": true })].into();
     }
 
     pub(super) fn position(&self) -> u64 {

@@ -102,7 +102,10 @@ impl FrameSink for Sink {
                 let running = state.pty.is_some();
                 match state.attachment(self.attachment) {
                     Some((attachment, queue)) if running => attachment.input(offset, &bytes, queue),
-                    Some((attachment, _)) => attachment.refuse(ErrorCode::Conflict, "the program has exited"),
+                    Some((attachment, _)) => {
+                        let refusal = Fault::from(self.terminal.takes_nothing());
+                        attachment.refuse(refusal.code, &refusal.message);
+                    }
                     None => {}
                 }
             }),

@@ -20,6 +20,12 @@ pub enum TerminalError {
     TooManyAttachments { id: String, max: usize },
     #[error("there is no attachment to terminal {id} on channel {channel} of this connection")]
     NotAttached { id: String, channel: u32 },
+    #[error("terminal {id} plays a recording: it takes no input, and its sizes are those of the recording")]
+    ReadOnly { id: String },
+    #[error("terminal {id} is being recorded into {path}; stop that first")]
+    AlreadyRecorded { id: String, path: String },
+    #[error("terminal {id} has not been recorded")]
+    NotRecorded { id: String },
     #[error("no terminals are opened any more, the host is stopping")]
     ShuttingDown,
     #[error("there is no program {shell:?} that may be executed")]
@@ -56,8 +62,11 @@ impl From<TerminalError> for Fault {
         use TerminalError as E;
         let message = error.to_string();
         match error {
-            E::NotFound { .. } | E::NoSuchFolder { .. } | E::NotAttached { .. } => Fault::not_found(message),
-            E::Exited { .. } => Fault::new(ErrorCode::Conflict, message),
+            E::NotFound { .. } | E::NoSuchFolder { .. } | E::NotAttached { .. } | E::NotRecorded { .. } => {
+                Fault::not_found(message)
+            }
+            E::Exited { .. } | E::AlreadyRecorded { .. } => Fault::new(ErrorCode::Conflict, message),
+            E::ReadOnly { .. } => Fault::new(ErrorCode::Forbidden, message),
             E::TooManyTerminals { max } | E::TooManyAttachments { max, .. } => {
                 Fault::new(ErrorCode::QuotaExceeded, message).with("limit", max)
             }

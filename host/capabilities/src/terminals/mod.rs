@@ -6,9 +6,12 @@
 //! the client's connection pumps ([`channel`]). Input goes the other way through one bounded queue. What happens to
 //! terminals is told to one observer, which the host connects to its events.
 //!
+//! A recording is one more reader, into a file ([`recording`]); played, it is a terminal without a program ([`playing`]).
+//!
 //! Order of reading: [`registry`] (the handle), [`terminal`], [`state`], [`output`], [`attachment`], [`pump`].
 
 mod answers;
+pub mod asciicast;
 mod attachment;
 mod budget;
 mod channel;
@@ -17,9 +20,12 @@ mod error;
 mod frames;
 mod input;
 mod lineage;
+mod opening;
 mod options;
 mod output;
+mod playing;
 mod pump;
+mod recording;
 mod registry;
 mod scan;
 mod screen;
@@ -38,6 +44,8 @@ pub use options::{
     AttachOptions, Attachment, OpenOptions, OutputPiece, Resume, Role, ScreenText, SizePolicy, Status, TerminalEvent,
     TerminalInfo, TerminalLimits, TerminalState, TerminalsConfig, WaitFor, WaitOutcome,
 };
+pub use playing::PlayOptions;
+pub use recording::{RecordOptions, Recording, RecordingEnd};
 pub use registry::Terminals;
 pub use shell::Command;
 pub use size::Size;

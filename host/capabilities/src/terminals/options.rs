@@ -9,7 +9,7 @@ use midplane_model::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{shell::Command, size::Size};
+use super::{recording::Recording, shell::Command, size::Size};
 use crate::child::Exit;
 
 /// Everything terminals need to know about the machine; the program that assembles the host fills it.
@@ -245,6 +245,8 @@ pub enum TerminalEvent {
     TitleChanged { id: Arc<str>, title: String },
     CwdChanged { id: Arc<str>, cwd: String },
     CommandDone { id: Arc<str>, command: Command },
+    RecordingBegan { id: Arc<str>, path: Arc<str> },
+    RecordingEnded { id: Arc<str>, recording: Recording },
     Exited { id: Arc<str>, exit: Exit },
     Closed { id: Arc<str> },
 }

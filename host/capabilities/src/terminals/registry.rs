@@ -17,17 +17,16 @@ use super::{
     error::TerminalError,
     lineage::Lineage,
     options::{
-        AttachOptions, Attachment, OpenOptions, OutputPiece, ScreenText, SizePolicy, Status, TerminalEvent,
-        TerminalInfo, TerminalsConfig, WaitFor, WaitOutcome,
+        AttachOptions, Attachment, OutputPiece, ScreenText, SizePolicy, Status, TerminalEvent, TerminalInfo,
+        TerminalsConfig, WaitFor, WaitOutcome,
     },
     shell::Command,
     size::Size,
-    spawn::{Launch, checked_name},
+    spawn::checked_name,
     state::State,
-    terminal::{Identity, Terminal},
+    terminal::Terminal,
     waiting,
     waiting::when,
-    wake,
 };
 use crate::child::{Audience, parse_signal};
 
@@ -39,15 +38,15 @@ const EXITED_KEPT: Duration = Duration::from_secs(24 * 3600);
 ///
 /// [`Terminals::shutdown`] must be awaited before the program exits, or programs are left behind.
 #[derive(Clone)]
-pub struct Terminals(Arc<Inner>);
+pub struct Terminals(pub(super) Arc<Inner>);
 
-struct Inner {
-    config: TerminalsConfig,
-    slots: Arc<Semaphore>,
-    budget: Arc<Budget>,
+pub(super) struct Inner {
+    pub(super) config: TerminalsConfig,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) budget: Arc<Budget>,
     table: Mutex<Table>,
-    /// Everything that must not be left half done: openings and closings.
-    tasks: TaskTracker,
+    /// Everything that must not be left half done: openings, closings and recordings.
+    pub(super) tasks: TaskTracker,
 }
 
 #[derive(Default)]
@@ -67,60 +66,6 @@ impl Terminals {
         let slots = Arc::new(Semaphore::new(config.limits.terminals));
         let budget = Arc::new(Budget::new(config.limits.memory_bytes));
         Self(Arc::new(Inner { config, slots, budget, table: Mutex::default(), tasks: TaskTracker::new() }))
-    }
-
-    /// Starts a program on a new terminal. Dropping the future does not stop it: the terminal may be open and listed.
-    ///
-    /// # Errors
-    /// `TooManyTerminals`, `UnknownShell`, `BadSize`, `OutsideRoot`, `NoSuchFolder`, `BadParameter`, `ShuttingDown`;
-    /// `Spawn` when the machine refuses.
-    pub async fn open(&self, options: OpenOptions) -> Result<TerminalInfo, TerminalError> {
-        self.forget_expired();
-        let max = self.0.config.limits.terminals;
-        let slots = Arc::clone(&self.0.slots);
-        let slot = slots.try_acquire_owned().map_err(|_| TerminalError::TooManyTerminals { max })?;
-        let this = self.clone();
-        let shell = options.shell.clone().unwrap_or_default();
-        let opening = self.0.tasks.spawn_blocking(move || this.open_blocking(&options, slot));
-        opening.await.unwrap_or_else(|error| Err(TerminalError::Spawn { shell, source: error.into() }))
-    }
-
-    fn open_blocking(&self, options: &OpenOptions, slot: OwnedSemaphorePermit) -> Result<TerminalInfo, TerminalError> {
-        let config = &self.0.config;
-        let launch = Launch::prepare(config, options)?;
-        let shell = launch.shell.clone();
-        let fail = |source: std::io::Error| TerminalError::Spawn { shell: shell.clone(), source: source.into() };
-        let id: Arc<str> = format!("t-{:08x}", getrandom::u32().map_err(|_| TerminalError::Identify)?).into();
-        let epoch = format!("{:016x}", getrandom::u64().map_err(|_| TerminalError::Identify)?).into();
-        let (waker, alarm) = wake::pair().map_err(fail)?;
-        let (name, opened_by) = (launch.name.clone(), options.opened_by.clone());
-        let identity = Identity { id: Arc::clone(&id), epoch, name, size: launch.size, opened_by };
-        let terminal = Terminal::new(config, identity, launch.spawn()?, waker, &self.0.budget);
-        self.0.budget.join(Arc::downgrade(&terminal));
-        let info = terminal.info();
-        if let Err(error) = self.register(&terminal, slot) {
-            terminal.abort();
-            return Err(error);
-        }
-        terminal.emit(TerminalEvent::Opened(info.clone()));
-        if let Err(source) = terminal.start(alarm) {
-            self.forget(&id);
-            terminal.emit(TerminalEvent::Closed { id });
-            return Err(fail(source));
-        }
-        Ok(info)
-    }
-
-    fn register(&self, terminal: &Arc<Terminal>, slot: OwnedSemaphorePermit) -> Result<(), TerminalError> {
-        let mut table = self.table();
-        if table.shutting_down {
-            return Err(TerminalError::ShuttingDown);
-        }
-        if table.terminals.contains_key(&terminal.id) {
-            return Err(TerminalError::Identify);
-        }
-        table.terminals.insert(Arc::clone(&terminal.id), Entry { terminal: Arc::clone(terminal), _slot: slot });
-        Ok(())
     }
 
     /// All terminals by id, exited ones included.
@@ -343,7 +288,32 @@ impl Terminals {
         self.0.budget.used()
     }
 
-    fn find(&self, id: &str) -> Result<Arc<Terminal>, TerminalError> {
+    /// Puts a new terminal on the list.
+    ///
+    /// # Errors
+    /// `ShuttingDown`, `Identify`.
+    pub(super) fn register(&self, terminal: &Arc<Terminal>, slot: OwnedSemaphorePermit) -> Result<(), TerminalError> {
+        let mut table = self.table();
+        if table.shutting_down {
+            return Err(TerminalError::ShuttingDown);
+        }
+        if table.terminals.contains_key(&terminal.id) {
+            return Err(TerminalError::Identify);
+        }
+        table.terminals.insert(Arc::clone(&terminal.id), Entry { terminal: Arc::clone(terminal), _slot: slot });
+        Ok(())
+    }
+
+    /// Runs what [`Terminals::shutdown`] waits for; says whether, because after that nothing is begun.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+        let table = self.table();
+        if !table.shutting_down {
+            self.0.tasks.spawn(task);
+        }
+        !table.shutting_down
+    }
+
+    pub(super) fn find(&self, id: &str) -> Result<Arc<Terminal>, TerminalError> {
         let table = self.table();
         let entry = table.terminals.get(id).ok_or_else(|| TerminalError::NotFound { id: id.to_owned() })?;
         Ok(Arc::clone(&entry.terminal))
@@ -353,12 +323,12 @@ impl Terminals {
         self.table().terminals.values().map(|entry| Arc::clone(&entry.terminal)).collect()
     }
 
-    fn forget(&self, id: &str) {
+    pub(super) fn forget(&self, id: &str) {
         self.table().terminals.remove(id);
     }
 
     /// Closes terminals whose program ended long ago. Done when somebody looks, so that no timer is needed.
-    fn forget_expired(&self) {
+    pub(super) fn forget_expired(&self) {
         let expired = |ended_at: Instant| ended_at.elapsed() > EXITED_KEPT;
         for terminal in self.all() {
             if terminal.lock().ended_at.is_some_and(expired) {

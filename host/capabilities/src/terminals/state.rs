@@ -17,6 +17,7 @@ use super::{
     lineage::{Lineage, Lineages},
     options::{Role, SizePolicy, TerminalEvent, TerminalState},
     output::Output,
+    recording::RecordingState,
     scan::HELD_BYTES_MAX,
     size::Size,
 };
@@ -37,9 +38,10 @@ pub(super) struct State {
     asked: u64,
     lineages: Lineages,
     pub(super) size_policy: SizePolicy,
+    pub(super) recording: Option<RecordingState>,
     /// When somebody was attached last, or typed.
     pub(super) last_use: Instant,
-    /// The host's end of the pseudo-terminal; none once the output is complete.
+    /// The host's end of the pseudo-terminal; none once the output is complete, and where a recording is played.
     pub(super) pty: Option<Arc<OwnedFd>>,
     /// The program has exited; its last output may still be on the way.
     pub(super) exit: Option<Exit>,
@@ -65,7 +67,7 @@ pub(super) struct Plan {
 }
 
 impl State {
-    pub(super) fn new(name: String, output: Output, pty: Arc<OwnedFd>) -> Self {
+    pub(super) fn new(name: String, output: Output, pty: Option<Arc<OwnedFd>>) -> Self {
         Self {
             name,
             output,
@@ -75,8 +77,9 @@ impl State {
             asked: 0,
             lineages: Lineages::default(),
             size_policy: SizePolicy::Driver,
+            recording: None,
             last_use: Instant::now(),
-            pty: Some(pty),
+            pty,
             exit: None,
             ending: None,
             ended_at: None,
@@ -171,8 +174,14 @@ impl State {
         self.attachments.iter().find(|(_, attachment)| attachment.place == Some(place)).map(|(&id, _)| id)
     }
 
+    /// Those with somebody behind them.
     pub(super) fn attachment_count(&self) -> usize {
-        self.attachments.len()
+        self.attachments.values().filter(|attachment| !attachment.records).count()
+    }
+
+    /// An attachment that recorded has ended.
+    pub(super) fn forget_recorder(&mut self, attachment: u64) {
+        self.attachments.remove(&attachment);
     }
 
     /// The size that the policy asks for now; `None` for the present one.

@@ -33,7 +33,8 @@ pub(super) struct Terminal {
     pub(super) id: Arc<str>,
     pub(super) epoch: Arc<str>,
     created_at: SystemTime,
-    process: Process,
+    /// None where a recording is played.
+    process: Option<Process>,
     state: Mutex<State>,
     /// Told of every change of `state` that somebody may wait for.
     changed: watch::Sender<()>,
@@ -63,22 +64,23 @@ impl Drop for Terminal {
 }
 
 impl Terminal {
-    /// Wraps a program that runs; [`Terminal::start`], with the alarm, makes it live.
+    /// Wraps a program that runs, or none for a recording; [`Terminal::start`], with the alarm, makes it live.
     pub(super) fn new(
         config: &TerminalsConfig,
         identity: Identity,
-        spawned: Spawned,
+        spawned: Option<Spawned>,
         waker: Waker,
         budget: &Arc<Budget>,
     ) -> Arc<Self> {
         let Identity { id, epoch, name, size, opened_by } = identity;
         let output = Output::new(size, config.limits.ring_bytes, config.limits.scrollback_lines);
+        let (process, pty) = spawned.map(|Spawned { process, pty }| (process, Arc::new(pty))).unzip();
         Arc::new(Self {
             id,
             epoch,
             created_at: SystemTime::now(),
-            process: spawned.process,
-            state: Mutex::new(State::new(name, output, Arc::new(spawned.pty))),
+            process,
+            state: Mutex::new(State::new(name, output, pty)),
             changed: watch::Sender::new(()),
             waker,
             observer: Arc::clone(&config.observer),
@@ -95,12 +97,11 @@ impl Terminal {
     /// When the machine has no thread left; the program is then killed. Blocks until it is.
     pub(super) fn start(self: &Arc<Self>, alarm: Alarm) -> io::Result<()> {
         let (pump, reaper) = (Arc::clone(self), Arc::clone(self));
-        let thread = |work: &str| thread::Builder::new().name(format!("{} {work}", self.id));
         // Locked until both are there, so that who joins them joins both.
         let mut threads = self.threads();
-        let started = thread("bytes").spawn(move || pump.pump(&alarm)).and_then(|pump| {
+        let started = self.thread("bytes").spawn(move || pump.pump(&alarm)).and_then(|pump| {
             threads.push(pump);
-            threads.push(thread("exit").spawn(move || reaper.reap())?);
+            threads.push(self.thread("exit").spawn(move || reaper.reap())?);
             Ok(())
         });
         drop(threads);
@@ -108,6 +109,24 @@ impl Terminal {
             self.abort();
         }
         started
+    }
+
+    /// Starts what plays a recording.
+    ///
+    /// # Errors
+    /// When the machine has no thread left.
+    pub(super) fn start_playing(self: &Arc<Self>, play: impl FnOnce(&Self) -> Exit + Send + 'static) -> io::Result<()> {
+        let this = Arc::clone(self);
+        let player = self.thread("bytes").spawn(move || {
+            let exit = play(&this);
+            this.complete(exit);
+        })?;
+        self.threads().push(player);
+        Ok(())
+    }
+
+    fn thread(&self, work: &str) -> thread::Builder {
+        thread::Builder::new().name(format!("{} {work}", self.id))
     }
 
     /// Ends a terminal that could not be made. Blocks until its program and its threads are gone.
@@ -122,19 +141,21 @@ impl Terminal {
     fn pump(&self, alarm: &Alarm) {
         let Some(pty) = self.pty() else { return };
         pump::run(self, &pty, alarm);
-        let exit = {
-            let mut state = self.lock();
-            let exit = state.exit.unwrap_or(Exit { code: -1, signal: None });
-            state.finish(exit);
-            exit
-        };
+        let exit = self.lock().exit.unwrap_or(Exit { code: -1, signal: None });
+        self.complete(exit);
+    }
+
+    /// No more output comes.
+    pub(super) fn complete(&self, exit: Exit) {
+        self.lock().finish(exit);
         self.changed.send_replace(());
         self.emit(TerminalEvent::Exited { id: Arc::clone(&self.id), exit });
     }
 
     fn reap(&self) {
+        let Some(process) = &self.process else { return };
         // Who exits leaves background jobs alone; who closes the terminal means all of it.
-        let exit = self.process.wait(|| self.lock().closing);
+        let exit = process.wait(|| self.lock().closing);
         self.lock().exit = Some(exit);
         self.waker.wake();
     }
@@ -172,7 +193,7 @@ impl Terminal {
             let mut state = self.lock();
             let answers = state.output.write(bytes);
             // A program that asks without reading the answers loses them, as it would with a slow person.
-            state.input.push_all(&answers);
+            state.input.push_answer(&answers);
             (state.take_news(&self.id), self.count(&state))
         };
         if overdrawn {
@@ -242,7 +263,7 @@ impl Terminal {
     }
 
     fn set_size(&self, state: &mut State, size: Size) -> Result<(), TerminalError> {
-        let pty = state.pty.as_ref().ok_or_else(|| self.exited())?;
+        let pty = state.pty.as_ref().ok_or_else(|| self.takes_nothing())?;
         let cells = Winsize { ws_col: size.cols, ws_row: size.rows, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(pty, cells)
             .map_err(|error| TerminalError::Resize { id: self.id.to_string(), source: error.into() })?;
@@ -254,7 +275,8 @@ impl Terminal {
         let state = self.lock();
         let last = state.last_use.max(state.output.last_write);
         // A job in the foreground is a use, however quiet it is.
-        let working = state.pty.as_ref().is_some_and(|pty| self.process.has_foreground_job(pty));
+        let working =
+            state.pty.as_ref().zip(self.process.as_ref()).is_some_and(|(pty, process)| process.has_foreground_job(pty));
         let idle = if state.attachment_count() > 0 || working { Duration::ZERO } else { last.elapsed() };
         Status {
             cwd: state.output.shell.cwd().map(str::to_owned),
@@ -288,7 +310,7 @@ impl Terminal {
             id: Arc::clone(&self.id),
             name: state.name.clone(),
             title: state.output.model.title().to_owned(),
-            pid: self.process.id(),
+            pid: self.process.as_ref().map_or(0, Process::id),
             epoch: Arc::clone(&self.epoch),
             size: state.output.model.size(),
             offset: state.output.ring.end(),
@@ -303,13 +325,17 @@ impl Terminal {
         }
         let mut state = self.lock();
         if state.pty.is_none() {
-            return Err(self.exited());
+            return Err(self.takes_nothing());
         }
         if !state.input.push_all(bytes) {
             return Err(TerminalError::InputFull { id: self.id.to_string() });
         }
         state.last_use = Instant::now();
+        let heard = state.input.is_heard();
         drop(state);
+        if heard {
+            self.changed.send_replace(());
+        }
         self.waker.wake();
         Ok(())
     }
@@ -334,7 +360,12 @@ impl Terminal {
     }
 
     pub(super) fn signal(&self, signal: Signal, audience: Audience) -> Result<(), TerminalError> {
-        match self.process.signal(signal, audience, self.pty()) {
+        let Some(process) = &self.process else {
+            // What is played ends when it sees that the terminal closes.
+            self.waker.wake();
+            return if audience == Audience::Everybody { Ok(()) } else { Err(self.takes_nothing()) };
+        };
+        match process.signal(signal, audience, self.pty()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.exited()),
             Err(error) => Err(TerminalError::Signal { id: self.id.to_string(), source: error.into() }),
@@ -343,6 +374,11 @@ impl Terminal {
 
     pub(super) fn kill(&self) -> Result<(), TerminalError> {
         self.signal(Signal::KILL, Audience::Everybody)
+    }
+
+    /// Why there is nothing that takes input, sizes and signals.
+    pub(super) fn takes_nothing(&self) -> TerminalError {
+        if self.process.is_none() { TerminalError::ReadOnly { id: self.id.to_string() } } else { self.exited() }
     }
 
     pub(super) fn exited(&self) -> TerminalError {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -38,6 +38,8 @@ const READS_QUEUED_MAX: usize = 16;
 enum End {
     Exit(i32),
     Detached,
+    /// Another client goes on in its place.
+    Superseded,
 }
 
 pub fn run(target: &Target, id: &str, view: bool, detach_key: u8) -> ExitCode {
@@ -47,6 +49,7 @@ pub fn run(target: &Target, id: &str, view: bool, detach_key: u8) -> ExitCode {
         match end {
             End::Exit(exit) => code.set(u8::try_from(exit).unwrap_or(client::exit::FAILURE)),
             End::Detached => eprintln!("[detached from {id}]"),
+            End::Superseded => return Err(anyhow!("another client goes on with this attachment to {id}").into()),
         }
         Ok(())
     });
@@ -133,6 +136,7 @@ async fn talk(connection: &mut Connection, attached: &mut Attached, person: &mut
                 connection.send_frame(frames::acknowledgement(channel, offset)?).await?;
             }
             Told::InputAccepted(offset) => attached.accepted(offset),
+            Told::Facts(facts) if facts["superseded"] == true => return Ok(End::Superseded),
             Told::Facts(facts) if facts["driver"] == false && !attached.view => {
                 eprint!("\r\n[another client drives now]\r\n");
             }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod attached;
+mod cast;
 mod frames;
 mod raw_mode;
 
@@ -44,6 +45,16 @@ pub enum TermCommand {
     },
     /// Wait until something is so, or for `--timeout` seconds.
     Wait(WaitArguments),
+    /// Record a terminal into a file of the workspace (asciicast v2), whoever looks on or not.
+    Record(cast::RecordArguments),
+    /// Play a recording, here or in a terminal of the host.
+    Play(cast::PlayArguments),
+    /// What the host still has of a terminal's output, as a recording without times, to standard output.
+    Export {
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// End a terminal with everything that runs in it.
     Close {
         id: String,
@@ -65,6 +76,9 @@ pub struct OpenArguments {
     /// For a program, not for a person: nothing asks, pages or waits, and commands are marked.
     #[arg(long)]
     agent: bool,
+    /// Record it into this new file below the served directory.
+    #[arg(long, value_name = "PATH")]
+    record: Option<String>,
     /// Attach to it at once.
     #[arg(long)]
     attach: bool,
@@ -124,6 +138,9 @@ pub fn run(command: TermCommand) -> ExitCode {
             client::show(&target, "terminals.screen", Some(json!({ "id": id, "scrollback_lines": above })), screen)
         }
         TermCommand::Wait(arguments) => wait(&arguments),
+        TermCommand::Record(arguments) => cast::record(arguments),
+        TermCommand::Play(arguments) => cast::play(&arguments),
+        TermCommand::Export { id, target } => cast::export(&target, &id),
         TermCommand::Close { id, target } => {
             client::show(&target, "terminals.close", Some(json!({ "id": id })), |_| String::new())
         }
@@ -131,7 +148,7 @@ pub fn run(command: TermCommand) -> ExitCode {
 }
 
 fn open(arguments: OpenArguments) -> ExitCode {
-    let OpenArguments { shell, cwd, name, agent, attach, args, target } = arguments;
+    let OpenArguments { shell, cwd, name, agent, record, attach, args, target } = arguments;
     let mut params = json!({ "shell": shell, "cwd": cwd, "name": name, "args": args });
     if agent {
         params["profile"] = "agent".into();
@@ -139,14 +156,19 @@ fn open(arguments: OpenArguments) -> ExitCode {
     if let Some((cols, rows)) = raw_mode::window() {
         (params["cols"], params["rows"]) = (cols.into(), rows.into());
     }
-    if !attach {
-        return client::show(&target, "terminals.open", Some(params), |info| text(&info["id"]));
-    }
     let mut id = None;
     let opened = client::finish(&target, async {
         let mut connection = Connection::open(&target).await?;
         let info = client::call_within(&target, &mut connection, "terminals.open", params).await?;
-        id = info["id"].as_str().map(str::to_owned);
+        if let Some(path) = record {
+            let params = json!({ "id": info["id"], "path": path });
+            client::call_within(&target, &mut connection, "terminals.record", params).await?;
+        }
+        if attach {
+            id = info["id"].as_str().map(str::to_owned);
+        } else {
+            client::print(&target, &info, |info| text(&info["id"]));
+        }
         Ok(())
     });
     match id {

@@ -72,6 +72,7 @@ const USES: &[Use] = &[
     any("midplane:host/terminals", "terminals", true),
     any("midplane:host/attachments", "terminals", true),
     any("midplane:host/shells", "terminals", true),
+    any("midplane:host/recordings", "terminals", true),
     any("midplane:host/processes", "processes", true),
     one("midplane:host/services", "call", "methods", true),
     one("midplane:host/events", "publish", "publish", false),

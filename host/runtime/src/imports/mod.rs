@@ -11,6 +11,7 @@ mod files;
 mod plain;
 mod processes;
 mod progress;
+mod recordings;
 mod search;
 mod services;
 mod shells;

@@ -71,7 +71,7 @@ fn exit_status(exit: Exit) -> terminals::ExitStatus {
     terminals::ExitStatus { code: exit.code, signal: exit.signal.map(|signal| signal.to_string()) }
 }
 
-fn info(info: &TerminalInfo) -> terminals::Info {
+pub(super) fn info(info: &TerminalInfo) -> terminals::Info {
     terminals::Info {
         id: info.id.to_string(),
         name: info.name.clone(),
@@ -104,6 +104,10 @@ pub fn news(event: &TerminalEvent) -> Value {
             json!({ "kind": "exited", "id": id, "code": exit.code, "signal": exit.signal })
         }
         TerminalEvent::CwdChanged { id, cwd } => json!({ "kind": "cwd_changed", "id": id, "cwd": cwd }),
+        TerminalEvent::RecordingBegan { id, path } => json!({ "kind": "recording_began", "id": id, "path": path }),
+        TerminalEvent::RecordingEnded { id, recording } => {
+            json!({ "kind": "recording_ended", "id": id, "path": recording.path, "bytes": recording.bytes, "end": recording.end })
+        }
         TerminalEvent::CommandDone { id, command } => json!({ "kind": "command_done", "id": id, "command": command }),
         TerminalEvent::Closed { id } => json!({ "kind": "closed", "id": id }),
     }

@@ -8,6 +8,7 @@ mod input;
 mod leaks;
 mod lifecycle;
 mod opening;
+mod recordings;
 mod sharing;
 mod shells;
 
