@@ -136,6 +136,18 @@ impl Watcher {
         self.until(|watcher| watcher.offset >= offset && !watcher.awaits_snapshot).await
     }
 
+    /// Until both have seen the output up to the same byte. A program may draw at any moment, however quiet it seems.
+    pub async fn meet(&mut self, other: &mut Self) -> Result<()> {
+        loop {
+            let ahead = self.offset.max(other.offset);
+            self.catch_up(ahead).await?;
+            other.catch_up(ahead).await?;
+            if self.offset == other.offset {
+                return Ok(());
+            }
+        }
+    }
+
     pub async fn until_shows(&mut self, text: &str) -> Result<()> {
         self.until(|watcher| watcher.screen.text().contains(text)).await
     }

@@ -29,7 +29,7 @@ async fn same_for_all(program: &[&str], keys: &[&str]) -> Result<()> {
     // Some programs draw a little later.
     let offset = quiet(&mut client, &id).await?.max(offset);
     first.catch_up(offset).await?;
-    second.catch_up(offset).await?;
+    second.meet(&mut first).await?;
     assert_eq!(second.screen.grid(), first.screen.grid(), "{program:?}");
     let mut third = Watcher::attach(&host, &id, json!({ "role": "drive", "cols": 101, "rows": 31 })).await?;
     let offset = quiet(&mut client, &id).await?;
@@ -37,7 +37,7 @@ async fn same_for_all(program: &[&str], keys: &[&str]) -> Result<()> {
         watcher.catch_up(offset).await?;
     }
     let mut fourth = Watcher::attach(&host, &id, json!({ "role": "view" })).await?;
-    fourth.catch_up(offset).await?;
+    fourth.meet(&mut third).await?;
     assert_eq!(third.screen.grid(), fourth.screen.grid(), "{program:?} after a new size");
     client.call("terminals.close", json!({ "id": id })).await?;
     third.until(|watcher| watcher.exit.is_some()).await
@@ -110,7 +110,7 @@ async fn a_client_that_was_dropped_at_any_moment_sees_what_one_sees_that_never_w
     assert!(deltas > 0, "some came back without a snapshot");
     let offset = quiet(&mut client, &id).await?;
     steady.catch_up(offset).await?;
-    dropped.catch_up(offset).await?;
+    dropped.meet(&mut steady).await?;
     assert_eq!(dropped.screen.grid(), steady.screen.grid());
     client.call("terminals.close", json!({ "id": id })).await?;
     Ok(())

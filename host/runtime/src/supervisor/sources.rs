@@ -138,8 +138,7 @@ impl Supervisor {
         let Some(Reading { asked, again }) = self.reads.remove(&key) else { return };
         let owner = manifest.as_ref().and_then(|manifest| self.folder_of(&manifest.name));
         // Another folder has brought a plugin of this name meanwhile: it must be asked whether it still does.
-        let overtaken =
-            source.folder().is_some() && owner != former.as_deref() && owner != source.folder();
+        let overtaken = source.folder().is_some() && owner != former.as_deref() && owner != source.folder();
         if again || overtaken {
             self.read(&source, None);
             if let Some(reading) = self.reads.get_mut(&key) {
