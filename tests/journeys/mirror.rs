@@ -54,8 +54,10 @@ impl Mirror {
     /// Takes out a path with all that is below.
     fn take(&mut self, path: &str) -> Vec<(String, bool)> {
         let below = format!("{path}/");
-        let inside = |entry: &String| entry == path || entry.starts_with(&below);
-        self.paths.extract_if(.., |entry, _| inside(entry)).collect()
+        let inside = self.paths.range(below.clone()..).map(|(entry, _)| entry.clone());
+        let inside: Vec<_> = inside.take_while(|entry| entry.starts_with(&below)).collect();
+        let all = [path.to_owned()].into_iter().chain(inside);
+        all.filter_map(|entry| self.paths.remove_entry(&entry)).collect()
     }
 }
 
@@ -109,9 +111,9 @@ fn same(mirror: &Mirror, host: &Host) -> Result<()> {
     Ok(())
 }
 
-fn git(host: &Host, arguments: &[&str]) -> Result<()> {
+fn git(directory: &Path, arguments: &[&str]) -> Result<()> {
     let output = Command::new("git")
-        .current_dir(&host.directory)
+        .current_dir(directory)
         .args(["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false"])
         .args(["-c", "init.defaultBranch=one", "-c", "gc.auto=0"])
         .args(arguments)
@@ -121,10 +123,38 @@ fn git(host: &Host, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn write(host: &Host, path: &str, content: &str) -> Result<()> {
-    let path = host.directory.join(path);
-    fs::create_dir_all(path.parent().context("parent")?)?;
-    Ok(fs::write(path, content)?)
+/// Makes the two branches.
+fn make_branches(directory: &Path) -> Result<()> {
+    git(directory, &["init", "-q"])?;
+    for branch in ["one", "two"] {
+        git(directory, &["checkout", "-q", "--orphan", branch])?;
+        git(directory, &["rm", "-rfq", "--ignore-unmatch", "."])?;
+        for (path, content) in (0..count()).filter_map(|number| place(branch, number)) {
+            let path = directory.join(path);
+            fs::create_dir_all(path.parent().context("parent")?)?;
+            fs::write(path, content)?;
+        }
+        git(directory, &["add", "."])?;
+        git(directory, &["commit", "-qm", branch])?;
+    }
+    Ok(())
+}
+
+/// Applies events while others work: a client that did not read would be disconnected after a while.
+async fn during(
+    client: &mut Client,
+    host: &Host,
+    mirror: &mut Mirror,
+    work: impl FnOnce(&Path) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let directory = host.directory.clone();
+    let mut work = tokio::task::spawn_blocking(move || work(&directory));
+    loop {
+        tokio::select! {
+            done = &mut work => return done?,
+            event = client.event_on("files.changed") => mirror.apply(&event?)?,
+        }
+    }
 }
 
 fn count() -> usize {
@@ -153,22 +183,13 @@ async fn a_mirror_made_from_events_alone_is_the_disk_after_checkouts_and_deletio
     let mut client = host.connect().await?;
     client.subscribe(&["files.changed"]).await?;
     let mut mirror = Mirror::default();
-    git(&host, &["init", "-q"])?;
-    for branch in ["one", "two"] {
-        git(&host, &["checkout", "-q", "--orphan", branch])?;
-        git(&host, &["rm", "-rfq", "--ignore-unmatch", "."])?;
-        for (path, content) in (0..count()).filter_map(|number| place(branch, number)) {
-            write(&host, &path, &content)?;
-        }
-        git(&host, &["add", "."])?;
-        git(&host, &["commit", "-qm", branch])?;
-    }
+    during(&mut client, &host, &mut mirror, make_branches).await?;
     catch_up(&mut client, &host, &mut mirror).await?;
     same(&mirror, &host)?;
 
     for branch in ["one", "two", "one"] {
         mirror.renewed.clear();
-        git(&host, &["checkout", "-q", branch])?;
+        during(&mut client, &host, &mut mirror, |directory| git(directory, &["checkout", "-q", branch])).await?;
         catch_up(&mut client, &host, &mut mirror).await?;
         same(&mirror, &host).with_context(|| format!("after the checkout of {branch}"))?;
         let both = (0..count()).filter(|number| number % 5 == 0).map(|number| format!("both/{}/{number}", number / 50));
@@ -176,9 +197,11 @@ async fn a_mirror_made_from_events_alone_is_the_disk_after_checkouts_and_deletio
         ensure!(untold.is_empty(), "these have other contents, and nobody was told: {untold:?}");
     }
 
-    for name in ["both", "one", "early", "swaps", "moves-one"] {
-        fs::remove_dir_all(host.directory.join(name))?;
-    }
+    let remove = |directory: &Path| {
+        let names = ["both", "one", "early", "swaps", "moves-one"];
+        names.iter().try_for_each(|name| Ok(fs::remove_dir_all(directory.join(name))?))
+    };
+    during(&mut client, &host, &mut mirror, remove).await?;
     catch_up(&mut client, &host, &mut mirror).await?;
     same(&mirror, &host)?;
     assert_eq!(mirror.paths.keys().collect::<Vec<_>>(), [".git"]);

@@ -182,6 +182,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn start_log(filter: &str) -> Result<(), String> {
+    // `notify` warns of each directory that is gone before it could be unwatched: thousands of lines for one checkout.
+    let filter = format!("notify=error,{filter}");
     let filter: tracing_subscriber::EnvFilter = filter.parse().map_err(|error| format!("{error}"))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

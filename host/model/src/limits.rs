@@ -318,12 +318,12 @@ pub const COPY_ENTRIES_MAX: usize = 100_000;
 pub const COPY_DEPTH_MAX: usize = 128;
 /// Entries of the trash that are listed; the oldest beyond them are only emptied.
 pub const TRASH_LISTED_MAX: usize = 1000;
-/// Own writes remembered until the watcher has seen them; the oldest is forgotten.
-pub const OWN_WRITES_MAX: usize = 1024;
-/// Notifications of the kernel that wait for the watcher; one more makes it look for itself.
-pub const WATCH_SIGNALS_MAX: usize = 8192;
-/// Paths that wait for the next batch; one more makes the watcher look at the whole tree.
-pub const WATCH_PENDING_MAX: usize = 10_000;
+/// Own changes remembered until the watcher has seen them; the oldest is forgotten. More than one set of changes leaves,
+/// each of which may move something and make directories for it.
+pub const OWN_WRITES_MAX: usize = 32 * 1024;
+const _: () = assert!(OWN_WRITES_MAX >= 2 * APPLY_CHANGES_MAX);
+/// Paths that wait for the next batch; one more makes the watcher look at everything below their common directory.
+pub const WATCH_PENDING_MAX: usize = 64 * 1024;
 /// Batches that wait for one subscriber; the next ones merge into a rescan.
 pub const WATCH_BATCHES_MAX: usize = 128;
 /// Bytes of paths in one batch; one longer change still fits.

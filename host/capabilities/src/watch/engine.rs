@@ -17,8 +17,8 @@ use super::{
     Batch, Budget, Change, ChangeKind, Index, Status, WatchError,
     disk::WatchedDisk,
     exclusions::Exclusions,
-    hint::{Hint, Tap},
-    pending::{Pending, Work},
+    hint::Tap,
+    pending::Work,
     polling::Polling,
     subscribers::Subscribers,
     tree::{Found, Tree},
@@ -35,30 +35,29 @@ pub(super) struct Setup {
     pub budget: Budget,
     pub subscribers: Arc<Subscribers>,
     pub status: Arc<Status>,
-    pub wake: SyncSender<Hint>,
+    pub wake: SyncSender<()>,
 }
 
 /// Runs until the status says stop, and ends only after the kernel's side has ended.
-pub(super) fn run(setup: Setup, hints: &Receiver<Hint>, ready: oneshot::Sender<Result<(), WatchError>>) {
+pub(super) fn run(setup: Setup, signals: &Receiver<()>, ready: oneshot::Sender<Result<(), WatchError>>) {
     let subscribers = setup.subscribers.clone();
     match Engine::start(setup) {
         Ok(mut engine) => {
             // If nobody waits any more, the handle is gone and the status says stop.
             _ = ready.send(Ok(()));
-            engine.serve(hints);
+            engine.serve(signals);
         }
         Err(source) => _ = ready.send(Err(WatchError::Watch { source })),
     }
     subscribers.close();
     // The engine is gone, and with it the kernel's watches. `notify` does not join its thread, but that thread holds a
     // sender until it ends.
-    while hints.recv().is_ok() {}
+    while signals.recv().is_ok() {}
 }
 
 struct Engine {
     disk: WatchedDisk,
     tree: Tree,
-    pending: Pending,
     polling: Polling,
     /// Of the tree at a revision.
     index: Option<(u64, Arc<Index>)>,
@@ -71,40 +70,28 @@ struct Engine {
 impl Engine {
     fn start(setup: Setup) -> notify::Result<Self> {
         let Setup { root, exclusions, budget, subscribers, status, wake } = setup;
-        let tap = Tap {
-            location: root.location().to_owned(),
-            exclusions: exclusions.clone(),
-            status: status.clone(),
-            hints: wake,
-        };
+        let tap =
+            Tap { location: root.location().to_owned(), exclusions: exclusions.clone(), status: status.clone(), wake };
         let kernel = RecommendedWatcher::new(tap, Config::default().with_follow_symlinks(false))?;
         let mut disk = WatchedDisk::new(root, exclusions, kernel, status.clone(), budget)?;
         let mut tree = Tree::default();
         tree.learn(&mut disk);
         // Whoever subscribes is told of it from the status.
         drop(disk.degraded());
-        let (pending, polling) = (Pending::default(), Polling::default());
-        Ok(Self { disk, tree, pending, polling, index: None, subscribers, status, owing: false })
+        Ok(Self { disk, tree, polling: Polling::default(), index: None, subscribers, status, owing: false })
     }
 
-    fn serve(&mut self, hints: &Receiver<Hint>) {
+    fn serve(&mut self, signals: &Receiver<()>) {
         if self.status.late.load(Ordering::Acquire) {
             self.subscribers.send(&Batch { rescan: Some(RelativePath::root()), ..Batch::default() });
         }
         loop {
-            match self.next(hints) {
-                Ok(hint) => self.pending.note(hint, Instant::now()),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if self.status.stop.load(Ordering::Acquire) {
+            let ended = self.next(signals) == Err(RecvTimeoutError::Disconnected);
+            if ended || self.status.stop.load(Ordering::Acquire) {
                 return;
             }
-            if self.status.lost.swap(false, Ordering::AcqRel) {
-                self.pending.note(Hint::Lost(RelativePath::root()), Instant::now());
-            }
-            if self.pending.due().is_some_and(|due| due <= Instant::now()) {
-                let work = self.pending.take();
+            let work = self.status.pending().take_due(Instant::now());
+            if let Some(work) = work {
                 self.flush(work);
             }
             if !self.disk.polled().is_empty() && self.polling.due() <= Instant::now() {
@@ -138,13 +125,14 @@ impl Engine {
         }
     }
 
-    /// The next hint, or a timeout when it is time to look or to try a slow subscriber again.
-    fn next(&self, hints: &Receiver<Hint>) -> Result<Hint, RecvTimeoutError> {
+    /// A signal, or a timeout when it is time to look or to try a slow subscriber again.
+    fn next(&self, signals: &Receiver<()>) -> Result<(), RecvTimeoutError> {
         let retry = self.owing.then(|| Instant::now() + WATCH_DEBOUNCE);
         let poll = (!self.disk.polled().is_empty()).then(|| self.polling.due());
-        match self.pending.due().into_iter().chain(retry).chain(poll).min() {
-            Some(at) => hints.recv_timeout(at.saturating_duration_since(Instant::now())),
-            None => hints.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let due = self.status.pending().due();
+        match due.into_iter().chain(retry).chain(poll).min() {
+            Some(at) => signals.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => signals.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
@@ -156,16 +144,16 @@ impl Engine {
         }
         let found = self.tree.compare(&work, &mut self.disk);
         let mut budget_bytes = WATCH_HASH_BYTES_MAX;
-        let (mut rescan, mut degraded) = (work.lost.clone(), self.disk.degraded());
+        let mut degraded = self.disk.degraded();
         let mut rest = found.as_slice();
         while !rest.is_empty() {
             let (part, after) = rest.split_at(batch_of(rest));
             rest = after;
             let changes = part.iter().map(|found| self.describe(found, &mut budget_bytes)).collect();
-            self.subscribers.send(&Batch { changes, rescan: rescan.take(), degraded: degraded.take() });
+            self.subscribers.send(&Batch { changes, rescan: None, degraded: degraded.take() });
         }
-        if rescan.is_some() || degraded.is_some() {
-            self.subscribers.send(&Batch { changes: Vec::new(), rescan, degraded });
+        if degraded.is_some() {
+            self.subscribers.send(&Batch { degraded, ..Batch::default() });
         }
         // A deletion of ours that cancelled out with a creation must not be taken for somebody's later one.
         for path in &work.dirty {

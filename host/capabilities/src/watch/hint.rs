@@ -2,11 +2,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::Ordering,
-        mpsc::{SyncSender, TrySendError},
-    },
+    sync::{Arc, mpsc::SyncSender},
+    time::Instant,
 };
 
 use notify::{
@@ -28,8 +25,6 @@ pub(super) enum Hint {
     Renamed { from: RelativePath, to: RelativePath },
     /// Notifications are missing: look at everything below.
     Lost(RelativePath),
-    /// Look at the status.
-    Wake,
 }
 
 /// Where `notify` delivers, on its own thread. It must never wait: the watcher's thread waits for that thread whenever it
@@ -38,7 +33,7 @@ pub(super) struct Tap {
     pub location: PathBuf,
     pub exclusions: Arc<Exclusions>,
     pub status: Arc<Status>,
-    pub hints: SyncSender<Hint>,
+    pub wake: SyncSender<()>,
 }
 
 impl EventHandler for Tap {
@@ -46,24 +41,25 @@ impl EventHandler for Tap {
         match event {
             Ok(event) => {
                 for hint in hints(&event, |path| self.relative(path)) {
-                    self.send(hint);
+                    self.note(hint);
                 }
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "a change of the workspace may have been missed"
+                    "the kernel lost changes of the workspace, so all of it is looked at"
                 );
-                self.send(Hint::Lost(RelativePath::root()));
+                self.note(Hint::Lost(RelativePath::root()));
             }
         }
     }
 }
 
 impl Tap {
-    fn send(&self, hint: Hint) {
-        if let Err(TrySendError::Full(_)) = self.hints.try_send(hint) {
-            self.status.lost.store(true, Ordering::Release);
+    fn note(&self, hint: Hint) {
+        if self.status.pending().note(hint, Instant::now()) {
+            // If there is no room, the thread is awake anyway.
+            _ = self.wake.try_send(());
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! The kernel's notifications are hints that a path may have changed ([`hint`]). They gather until the tree is quiet
 //! ([`pending`]); then what is on the disk is compared with what was known ([`tree`]), and the difference is the batch. So
-//! a lost, doubled or reordered notification costs at most a look, and a file that comes and goes is no change at all.
+//! a lost, doubled or reordered notification costs at most a look, and a file that comes and goes is no change at all. Where
+//! the kernel has lost some, everything is looked at, which finds all that they would have told: a reader is asked to look
+//! for itself only where it has fallen behind ([`subscribers`]).
 //! Directories are watched one by one, and those that [`Exclusions`] or the rules of the tree name are not even entered; on
 //! systems other than Linux the kernel watches the whole tree and the same rule filters. What the kernel cannot watch, or
 //! the [`Budget`] does not allow, is looked at every now and then ([`polling`]), and [`Degraded`] says so.
@@ -36,12 +38,9 @@ use std::{
 pub use budget::Budget;
 pub use degraded::{Degraded, Reason};
 pub use exclusions::Exclusions;
-use hint::Hint;
 pub(crate) use index::Index;
-use midplane_model::{
-    Fault,
-    limits::{WATCH_SIGNALS_MAX, WATCH_START_MAX},
-};
+use midplane_model::{Fault, limits::WATCH_START_MAX};
+use pending::Pending;
 pub use scope::Scope;
 use subscribers::Subscribers;
 use tokio::sync::{mpsc, oneshot};
@@ -118,9 +117,8 @@ pub struct Watcher {
 }
 
 struct Running {
-    /// Wakes the thread; the kernel's hints go the same way. The thread ends only when all senders are gone, which is
-    /// how it joins the kernel's side.
-    wake: SyncSender<Hint>,
+    /// Wakes the thread. The thread ends only when all senders are gone, which is how it joins the kernel's side.
+    wake: SyncSender<()>,
     thread: JoinHandle<()>,
 }
 
@@ -128,8 +126,8 @@ struct Running {
 #[derive(Default)]
 struct Status {
     stop: AtomicBool,
-    /// Hints were dropped because the queue of `WATCH_SIGNALS_MAX` was full: look at everything.
-    lost: AtomicBool,
+    /// Noted on the kernel's side while the thread compares, so that a hint never waits and none is dropped.
+    pending: Mutex<Pending>,
     /// Nobody waited until the tree was known: whoever has looked at it meanwhile has to look again.
     late: AtomicBool,
     watched: AtomicUsize,
@@ -139,6 +137,10 @@ struct Status {
 }
 
 impl Status {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn degraded(&self) -> MutexGuard<'_, Option<Degraded>> {
         self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,8 +174,8 @@ impl Watcher {
     pub async fn within(root: &Root, exclusions: Exclusions, budget: Budget) -> Result<Self, WatchError> {
         let status = Arc::new(Status::default());
         let subscribers = Arc::new(Subscribers::default());
-        // When full, the kernel's hints are dropped and the thread looks at the whole tree instead.
-        let (wake, hints) = std::sync::mpsc::sync_channel(WATCH_SIGNALS_MAX);
+        // One signal is as good as many: who finds one there need not send another.
+        let (wake, signals) = std::sync::mpsc::sync_channel(1);
         let (ready, started) = oneshot::channel();
         let setup = engine::Setup {
             root: root.clone(),
@@ -185,7 +187,7 @@ impl Watcher {
         };
         let thread = std::thread::Builder::new()
             .name("watcher".into())
-            .spawn(move || engine::run(setup, &hints, ready))
+            .spawn(move || engine::run(setup, &signals, ready))
             .map_err(|source| WatchError::Start { source })?;
         let watcher = Self { subscribers, status, running: Mutex::new(Some(Running { wake, thread })) };
         match tokio::time::timeout(WATCH_START_MAX, started).await {
@@ -218,7 +220,7 @@ impl Watcher {
         let answer = self.status.requests.add();
         let wake = self.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.wake.clone();
         // If there is no room, the thread is awake anyway.
-        _ = wake.try_send(Hint::Wake);
+        _ = wake.try_send(());
         drop(wake);
         answer.await.ok()
     }
@@ -235,7 +237,7 @@ impl Watcher {
         let Running { wake, thread } = self.running.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         self.status.stop.store(true, Ordering::Release);
         // If there is no room, the thread is awake anyway.
-        _ = wake.try_send(Hint::Wake);
+        _ = wake.try_send(());
         Some(thread)
     }
 }

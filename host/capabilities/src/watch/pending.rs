@@ -10,7 +10,8 @@ use midplane_model::limits::{WATCH_DEBOUNCE, WATCH_HOLD_MAX, WATCH_PENDING_MAX};
 use super::hint::Hint;
 use crate::files::RelativePath;
 
-/// Hints since the last batch. At most `WATCH_PENDING_MAX` paths; more become one look at their common directory.
+/// Hints since the last batch. At most `WATCH_PENDING_MAX` paths; more become one look at everything below their common
+/// directory, which finds the same changes, but that what moved is deleted here and created there.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     work: Work,
@@ -26,7 +27,7 @@ pub(super) struct Work {
     pub replaced: BTreeSet<RelativePath>,
     /// New name to old name, chains of renames made one.
     pub renames: BTreeMap<RelativePath, RelativePath>,
-    /// Look at everything below, since hints are missing.
+    /// Look at everything below, since there are no hints that say where.
     pub lost: Option<RelativePath>,
     /// Look at the entries of these directories, since there are no hints.
     pub polled: BTreeSet<RelativePath>,
@@ -35,9 +36,9 @@ pub(super) struct Work {
 }
 
 impl Pending {
-    pub fn note(&mut self, hint: Hint, now: Instant) {
+    /// True for the first hint since the last batch, from which on something is due.
+    pub fn note(&mut self, hint: Hint, now: Instant) -> bool {
         match hint {
-            Hint::Wake => return,
             Hint::Touched(path) => _ = self.work.dirty.insert(path),
             Hint::Replaced(path) => {
                 self.work.renames.remove(&path);
@@ -50,12 +51,19 @@ impl Pending {
         if self.work.dirty.len() > WATCH_PENDING_MAX {
             self.collapse();
         }
+        let first = self.span.is_none();
         self.span = Some(self.span.map_or((now, now), |(first, _)| (first, now)));
+        first
     }
 
     /// When to look; none while there is nothing to look at.
     pub fn due(&self) -> Option<Instant> {
         self.span.map(|(first, last)| (last + WATCH_DEBOUNCE).min(first + WATCH_HOLD_MAX))
+    }
+
+    /// What to look at, if it is time.
+    pub fn take_due(&mut self, now: Instant) -> Option<Work> {
+        self.due().is_some_and(|due| due <= now).then(|| self.take())
     }
 
     pub fn take(&mut self) -> Work {
@@ -106,7 +114,7 @@ mod tests {
 
     fn renames_after(hints: impl IntoIterator<Item = Hint>) -> Vec<(String, String)> {
         let mut pending = Pending::default();
-        hints.into_iter().for_each(|hint| pending.note(hint, Instant::now()));
+        hints.into_iter().for_each(|hint| _ = pending.note(hint, Instant::now()));
         pending.take().renames.iter().map(|(to, from)| (from.to_string(), to.to_string())).collect()
     }
 
@@ -114,15 +122,15 @@ mod tests {
     fn a_batch_is_due_after_quiet_but_never_later_than_the_longest_hold() {
         let (mut pending, start) = (Pending::default(), Instant::now());
         assert_eq!(pending.due(), None);
-        pending.note(Hint::Wake, start);
-        assert_eq!(pending.due(), None);
-        pending.note(Hint::Touched(path("a")), start);
+        assert!(pending.note(Hint::Touched(path("a")), start));
         assert_eq!(pending.due(), Some(start + WATCH_DEBOUNCE));
         for ms in (40..=240).step_by(40) {
-            pending.note(Hint::Touched(path("a")), start + Duration::from_millis(ms));
+            assert!(!pending.note(Hint::Touched(path("a")), start + Duration::from_millis(ms)));
         }
         assert_eq!(pending.due(), Some(start + WATCH_HOLD_MAX));
-        assert_eq!(pending.take().dirty.len(), 1);
+        assert_eq!(pending.take_due(start), None);
+        let work = pending.take_due(start + WATCH_HOLD_MAX).expect("due");
+        assert_eq!(work.dirty.len(), 1);
         assert_eq!(pending.due(), None);
     }
 

@@ -128,6 +128,29 @@ async fn own_changes_carry_their_request_and_version_and_foreign_ones_do_not() {
 }
 
 #[tokio::test]
+async fn a_large_set_of_changes_carries_its_request_to_the_last_one() {
+    use crate::files::{ApplyOptions, Change as Wanted, Create, Target};
+    const WRITES: usize = 1_500;
+    let mut watched = Watched::new(|_| {}).await;
+    let write = |n: usize| Wanted::Write {
+        at: Target { root: watched.root.clone(), path: path(&n.to_string()) },
+        bytes: Bytes::from_static(b"x"),
+        if_version: None,
+        create: Create::Always,
+        create_dirs: false,
+    };
+    let origin = Some(Arc::<str>::from("r1"));
+    let options = ApplyOptions { origin: origin.clone(), ..ApplyOptions::default() };
+    watched.root.apply((0..WRITES).map(write).collect(), options).await.expect("apply");
+    let mut seen = 0;
+    while seen < WRITES {
+        let batch = watched.batch().await;
+        assert!(batch.changes.iter().all(|change| change.origin == origin), "{batch:?}");
+        seen += batch.changes.len();
+    }
+}
+
+#[tokio::test]
 async fn a_write_of_the_same_bytes_is_no_change() {
     let mut watched = Watched::new(|dir| fs::write(dir.join("a"), "same").expect("write")).await;
     watched.root.write(&path("a"), Bytes::from_static(b"same"), WriteOptions::default()).await.expect("write");
@@ -155,12 +178,27 @@ async fn many_changes_come_in_bounded_batches_and_none_is_missing() {
 }
 
 #[tokio::test]
-async fn hints_that_were_dropped_become_a_rescan_with_the_differences() {
-    let mut watched = Watched::new(|dir| fs::create_dir(dir.join("target")).expect("mkdir")).await;
-    watched.watcher.status.lost.store(true, Ordering::Release);
-    fs::write(watched.at("a"), "").expect("write");
-    let batch = watched.batches.recv().await.expect("open");
-    assert_eq!((told(&batch.changes), batch.rescan), (vec![(ChangeKind::Created, "a")], Some(RelativePath::root())));
+async fn a_queue_of_the_kernel_that_overflows_costs_no_change_and_nobody_has_to_look() {
+    const FILES: usize = 12_000;
+    let mut watched = Watched::new(|dir| fs::create_dir(dir.join("a")).expect("mkdir")).await;
+    {
+        // The kernel's side waits for the lock, so nobody reads the queue of 16,384.
+        let _stalled = watched.watcher.status.pending();
+        for n in 0..FILES {
+            fs::write(watched.at(&format!("a/{n}")), "x").expect("write");
+        }
+        fs::create_dir(watched.at("b")).expect("mkdir");
+    }
+    let mut told = std::collections::BTreeSet::new();
+    while told.len() <= FILES {
+        let batch = watched.batch().await;
+        assert_eq!(batch.rescan, None);
+        for change in batch.changes {
+            assert!(told.insert(change.path.to_string()) || change.kind == ChangeKind::Modified, "{change:?}");
+        }
+    }
+    fs::write(watched.at("b/end"), "").expect("write");
+    watched.until("b/end").await;
 }
 
 #[tokio::test]

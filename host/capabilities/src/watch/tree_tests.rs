@@ -93,7 +93,7 @@ impl Case {
     /// The differences after all of the hints, as `kind path` or `moved from path`.
     fn batch(&mut self, hints: impl IntoIterator<Item = Hint>) -> Vec<String> {
         let mut pending = Pending::default();
-        hints.into_iter().for_each(|hint| pending.note(hint, std::time::Instant::now()));
+        hints.into_iter().for_each(|hint| _ = pending.note(hint, std::time::Instant::now()));
         let found = self.tree.compare(&pending.take(), &mut self.disk);
         assert_eq!(self.tree.known, self.disk.entries, "what is known is what is there");
         found
