@@ -194,3 +194,24 @@ fn batch_of(found: &[Found]) -> usize {
     };
     found.iter().take(WATCH_CHANGES_MAX).take_while(fits).count().max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_ends_where_its_changes_or_the_bytes_of_their_paths_are_enough() {
+        let found = |name: &str| Found {
+            kind: ChangeKind::Created,
+            path: RelativePath::parse(name).expect("path"),
+            from: None,
+            dir: false,
+            look: None,
+        };
+        let (short, long) = (found("a"), found(&["x"; 2000].join("/")));
+        let fitting = WATCH_BATCH_BYTES_MAX / long.path.as_str().len();
+        assert!(fitting < WATCH_CHANGES_MAX);
+        assert_eq!(batch_of(&vec![long; WATCH_CHANGES_MAX]), fitting);
+        assert_eq!(batch_of(&vec![short; WATCH_CHANGES_MAX + 1]), WATCH_CHANGES_MAX);
+    }
+}

@@ -219,11 +219,10 @@ async fn a_root_that_is_gone_cannot_be_watched() {
 }
 
 impl Watched {
-    async fn with_budget(directories: usize, prepare: impl FnOnce(&std::path::Path)) -> Self {
+    async fn with_budget(budget: Budget, prepare: impl FnOnce(&std::path::Path)) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         prepare(dir.path());
         let root = Root::open(dir.path()).expect("root");
-        let budget = Budget { directories, entries: 1000 };
         let watcher = Watcher::within(&root, Exclusions::default(), budget).await.expect("watcher");
         let batches = watcher.subscribe(Scope::everything());
         Self { dir, root, watcher, batches }
@@ -257,7 +256,7 @@ async fn directories_that_rules_ignore_are_seen_and_not_entered_until_the_rules_
 
 #[tokio::test]
 async fn what_is_beyond_the_budget_is_polled_and_said_with_the_remedy() {
-    let mut watched = Watched::with_budget(2, |dir| {
+    let mut watched = Watched::with_budget(Budget { directories: 2, entries: 1000 }, |dir| {
         for name in ["a", "b/c"] {
             fs::create_dir_all(dir.join(name)).expect("mkdir");
         }
@@ -280,6 +279,34 @@ async fn what_is_beyond_the_budget_is_polled_and_said_with_the_remedy() {
     assert_eq!(told(&watched.until("b/c/3").await), [(ChangeKind::Modified, "b/c/3")]);
     fs::remove_dir_all(watched.at("b")).expect("remove");
     assert_eq!(told(&watched.until("b").await), [(ChangeKind::Deleted, "b")]);
+}
+
+#[tokio::test]
+async fn directories_beyond_what_is_remembered_are_seen_and_not_entered_and_said_with_the_remedy() {
+    let mut watched = Watched::with_budget(Budget { directories: 100, entries: 2 }, |dir| {
+        for name in ["a", "b"] {
+            fs::create_dir(dir.join(name)).expect("mkdir");
+        }
+    })
+    .await;
+    let degraded = watched.batch().await.degraded.expect("told first");
+    assert_eq!(degraded, Degraded { path: RelativePath::root(), reason: Reason::TooManyEntries { entries: 2 } });
+    assert!(degraded.reason.to_string().contains(".gitignore"), "{}", degraded.reason);
+    fs::write(watched.at("a/unseen"), "").expect("write");
+    fs::write(watched.at("end"), "").expect("write");
+    assert_eq!(told(&watched.until("end").await), [(ChangeKind::Created, "end")]);
+}
+
+#[tokio::test]
+async fn a_file_that_costs_too_much_to_hash_comes_without_version_and_those_beside_it_with_theirs() {
+    use midplane_model::limits::WATCH_HASH_BYTES_MAX;
+    let mut watched = Watched::new(|_| {}).await;
+    let large = fs::File::create(watched.at("large")).expect("create");
+    large.set_len(WATCH_HASH_BYTES_MAX + 1).expect("length");
+    fs::write(watched.at("small"), "x").expect("write");
+    let changes = watched.until("small").await;
+    let version = |name: &str| changes.iter().rfind(|change| change.path.as_str() == name).map(|c| c.version.is_some());
+    assert_eq!((version("large"), version("small")), (Some(false), Some(true)), "{changes:?}");
 }
 
 #[tokio::test]
