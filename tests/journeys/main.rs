@@ -57,4 +57,5 @@ mod terminals;
 mod tls;
 mod tokens;
 mod transports;
+mod uploads;
 mod values;

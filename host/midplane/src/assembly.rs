@@ -19,7 +19,11 @@ use midplane_capabilities::{
 };
 use midplane_router::Router;
 use midplane_runtime::{Engine, Host, HostParts, Lock, Plugins, PluginsConfig};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     bundles::BUNDLES,
@@ -36,6 +40,8 @@ pub struct Assembly {
     pub plugins: Arc<Plugins>,
     storage: Arc<Storage>,
     files: Root,
+    /// Ends, and joins, what looks after the host's own folder.
+    upkeep: (CancellationToken, JoinHandle<()>),
     pub watcher: Arc<Watcher>,
     pub searches: Searches,
     terminals: Terminals,
@@ -59,6 +65,12 @@ pub async fn assemble(
     let engine = Arc::new(Engine::new(data.code_cache())?);
     let files = Root::open_recorded(&directory, &data.files())
         .with_context(|| format!("{} cannot be served", directory.display()))?;
+    let stop_upkeep = CancellationToken::new();
+    let upkeep = tokio::spawn({
+        let (files, stop) = (files.clone(), stop_upkeep.clone());
+        async move { files.upkeep(stop).await }
+    });
+    let upkeep = (stop_upkeep, upkeep);
     let watcher = Arc::new(Watcher::start(&files, Exclusions::default()).await?);
     let searches = Searches::default();
     // What a login shell would have, less what is the host's own.
@@ -94,7 +106,7 @@ pub async fn assemble(
     };
     let plugins = Arc::new(Plugins::start(host, config).await?);
     midplane_runtime::register_native(&router, &plugins)?;
-    Ok(Assembly { router, broker, plugins, storage, files, watcher, searches, terminals, processes })
+    Ok(Assembly { router, broker, plugins, storage, files, upkeep, watcher, searches, terminals, processes })
 }
 
 fn terminals(
@@ -130,6 +142,10 @@ impl Assembly {
         self.terminals.shutdown().await;
         self.searches.close().await;
         self.watcher.close().await;
+        let (stop, upkeep) = self.upkeep;
+        stop.cancel();
+        // A panic in it was logged, and nothing is lost.
+        _ = upkeep.await;
         self.files.close().await;
         self.broker.close().await;
         self.storage.close().await;

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, Empty, combinators::UnsyncBoxBody};
 use hyper::{
     Method,
     body::Incoming,
@@ -80,4 +80,23 @@ pub async fn send(
     let code = problem["code"].as_str().unwrap_or("internal");
     let message = problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
     Err(Failure::Answer(json!({ "message": message, "data": { "code": code, "details": problem["details"] } })))
+}
+
+/// As [`send`], for an answer that is JSON.
+///
+/// # Errors
+/// As [`send`].
+pub async fn json(
+    target: &Target,
+    request: Request,
+    body: UnsyncBoxBody<Bytes, anyhow::Error>,
+) -> Result<Value, Failure> {
+    let (_, answer) = send(target, request, body).await?;
+    let answer = answer.collect().await.context("the host closed the connection")?.to_bytes();
+    Ok(serde_json::from_slice(&answer).context("the host sent no JSON")?)
+}
+
+/// A body of its own for a request that has none.
+pub fn empty() -> UnsyncBoxBody<Bytes, anyhow::Error> {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
 }

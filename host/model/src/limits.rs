@@ -304,6 +304,16 @@ pub const DIFF_BYTES_MAX: usize = 256 * 1024;
 pub const APPLY_CHANGES_MAX: usize = 10_000;
 /// Bytes of all files of such a set, before and after; they are held in memory until the set is decided.
 pub const APPLY_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Uploads that can be resumed and are not complete; one more is `quota_exceeded`.
+pub const UPLOADS_MAX: usize = 64;
+/// Bytes of all of them, counted as large as they are going to be; more is `quota_exceeded`.
+pub const UPLOADS_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Time after its last byte at which an upload that is not complete is removed.
+pub const UPLOAD_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Complete uploads that can still be asked for, for clients that lost the answer; the oldest are forgotten.
+pub const UPLOADS_COMPLETE_KEPT_MAX: usize = 256;
+/// Time between two looks for what has become too old in the host's own folder.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// Bytes of a file that comes as a stream.
 pub const STREAM_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Sizes of a text that is compressed on its way: below there is nothing to gain, beyond it takes too much of a processor.

@@ -53,6 +53,7 @@ static SERVED: [Served; 2] = [
             ("timers.wit", include_str!("../../../wit/host/timers.wit")),
             ("files.wit", include_str!("../../../wit/host/files.wit")),
             ("content.wit", include_str!("../../../wit/host/content.wit")),
+            ("uploads.wit", include_str!("../../../wit/host/uploads.wit")),
             ("search.wit", include_str!("../../../wit/host/search.wit")),
             ("terminals.wit", include_str!("../../../wit/host/terminals.wit")),
             ("processes.wit", include_str!("../../../wit/host/processes.wit")),

@@ -12,6 +12,7 @@ mod media;
 mod replace;
 mod search;
 mod sets;
+mod uploads;
 
 use encoding::Span;
 use exports::midplane::{
@@ -110,12 +111,7 @@ impl Files for Plugin {
         durable: Option<bool>,
     ) -> Result<Written, Error> {
         let bytes = encoding::content(content, content_base64)?;
-        let options = disk::WriteOptions {
-            if_version,
-            create: sets::create(create),
-            create_dirs: create_dirs.unwrap_or(false),
-            durable: durable.unwrap_or(false),
-        };
+        let options = sets::write_options(if_version, create, create_dirs, durable);
         let written = disk::write(&path, &bytes, &options)?;
         let write_mode = sets::write_mode(written.mode);
         let disk::Written { version, size_bytes: size, created, unchanged, .. } = written;
@@ -195,12 +191,7 @@ impl Files for Plugin {
         create_dirs: Option<bool>,
         durable: Option<bool>,
     ) -> Result<Done, Error> {
-        let options = disk::WriteOptions {
-            if_version,
-            create: sets::create(create),
-            create_dirs: create_dirs.unwrap_or(false),
-            durable: durable.unwrap_or(false),
-        };
+        let options = sets::write_options(if_version, create, create_dirs, durable);
         content::receive(&path, &options)?;
         Ok(Done { path })
     }

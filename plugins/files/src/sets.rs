@@ -85,6 +85,16 @@ pub fn outcome(outcome: disk::Outcome) -> Outcome {
     }
 }
 
+pub fn write_options(
+    if_version: Option<String>,
+    mode: Option<CreateMode>,
+    create_dirs: Option<bool>,
+    durable: Option<bool>,
+) -> disk::WriteOptions {
+    let (create_dirs, durable) = (create_dirs.unwrap_or(false), durable.unwrap_or(false));
+    disk::WriteOptions { if_version, create: create(mode), create_dirs, durable }
+}
+
 pub fn create(mode: Option<CreateMode>) -> disk::CreateMode {
     match mode.unwrap_or(CreateMode::Always) {
         CreateMode::Never => disk::CreateMode::Never,

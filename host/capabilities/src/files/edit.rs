@@ -127,7 +127,7 @@ fn edit(
 
 /// What is wrong with the list itself.
 pub(super) fn check(edits: &[Replacement]) -> Result<(), FilesError> {
-    let wrong = |at: String, problem| Err(FilesError::InvalidEdit { at: at.into(), problem });
+    let wrong = |at: String, problem| Err(FilesError::InvalidParameter { at: at.into(), problem });
     if edits.is_empty() || edits.len() > EDITS_MAX {
         return wrong("edits".to_owned(), "has no edit, or too many");
     }
@@ -204,7 +204,7 @@ mod tests {
             }
         }
         for edits in [&[][..], &[("", "x", 1)], &[("a", "x", 0)]] {
-            assert!(matches!(apply("a", edits), Err(FilesError::InvalidEdit { .. })), "{edits:?}");
+            assert!(matches!(apply("a", edits), Err(FilesError::InvalidParameter { .. })), "{edits:?}");
         }
     }
 }

@@ -29,7 +29,7 @@ pub enum FilesError {
     )]
     Mismatch { path: Arc<str>, edit: usize, expected: u32, found: usize, current: Version },
     #[error("params.{at} {problem}")]
-    InvalidEdit { at: Arc<str>, problem: &'static str },
+    InvalidParameter { at: Arc<str>, problem: &'static str },
     /// One change of a set is in the way of all.
     #[error("changes[{index}]: {source}")]
     InChange { index: usize, source: Box<FilesError> },
@@ -41,6 +41,21 @@ pub enum FilesError {
     TooMany { path: Arc<str>, entries: usize, levels: usize },
     #[error("{path}: no space left on the device")]
     NoSpace { path: Arc<str> },
+    #[error(
+        "no upload of this name waits for its bytes; it may have been given up, or removed after a day without any"
+    )]
+    NoUpload,
+    #[error(
+        "{count} uploads wait for their bytes, {bytes} in all, and one more is too much; complete or cancel one, or put the file whole"
+    )]
+    TooManyUploads { count: usize, bytes: u64 },
+    /// `offset` is how far the upload really is.
+    #[error("{path}: the upload goes on at {offset}; ask for its offset and send from there")]
+    OtherOffset { path: Arc<str>, offset: u64 },
+    #[error("{path}: another request has taken this upload over; ask for its offset and go on")]
+    Superseded { path: Arc<str> },
+    #[error("{path}: these are not the bytes whose hash was given; the upload is removed, begin again")]
+    OtherBytes { path: Arc<str> },
     #[error("{path}: permission denied")]
     Denied { path: Arc<str> },
     #[error("{path} cannot be moved to another file system; copy and delete it")]
@@ -112,11 +127,15 @@ impl FilesError {
 
     fn code(&self) -> ErrorCode {
         match self {
-            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::NotFound { .. } | Self::NoUpload => ErrorCode::NotFound,
+            Self::TooManyUploads { .. } => ErrorCode::QuotaExceeded,
+            Self::OtherBytes { .. } => ErrorCode::InvalidRequest,
             Self::AlreadyExists { .. } => ErrorCode::AlreadyExists,
             Self::OutsideRoot { .. } => ErrorCode::OutsideRoot,
-            Self::InvalidPath { .. } | Self::InvalidEdit { .. } => ErrorCode::InvalidParams,
-            Self::WrongType { .. } | Self::Mismatch { .. } => ErrorCode::Conflict,
+            Self::InvalidPath { .. } | Self::InvalidParameter { .. } => ErrorCode::InvalidParams,
+            Self::WrongType { .. } | Self::Mismatch { .. } | Self::OtherOffset { .. } | Self::Superseded { .. } => {
+                ErrorCode::Conflict
+            }
             Self::Stale { .. } => ErrorCode::PreconditionFailed,
             Self::TooLarge { .. } | Self::TooMany { .. } => ErrorCode::TooLarge,
             Self::NoSpace { .. } => ErrorCode::NoSpace,
@@ -147,7 +166,8 @@ impl From<FilesError> for Fault {
                 .with("expected_count", expected)
                 .with("found_count", found)
                 .with("current_version", current.as_str()),
-            FilesError::InvalidEdit { at, .. } => fault.with("path", format!("params.{at}")),
+            FilesError::OtherOffset { offset, .. } => fault.with("offset", offset),
+            FilesError::InvalidParameter { at, .. } => fault.with("path", format!("params.{at}")),
             FilesError::TooLarge { limit_bytes, .. } => fault.with("limit_bytes", limit_bytes),
             FilesError::InvalidPath { .. } => fault.with("path", "params.path"),
             _ => fault,

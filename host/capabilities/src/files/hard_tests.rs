@@ -235,6 +235,19 @@ async fn a_full_disk_and_one_that_is_read_only_leave_every_file_as_it_was() {
     let mut receiving = root.receive(&rel("c"), WriteOptions::default()).await.expect("receive");
     assert_eq!(code(receiving.write(large).await), "no_space");
     drop(receiving);
+    let of = |size| UploadOptions { size, sha256: None, write: WriteOptions::default() };
+    assert_eq!(code(root.begin_upload(&rel("d"), of(512 * 1024)).await), "no_space");
+    assert!(root.uploads().await.expect("list").is_empty());
+    // What is begun has its space, whoever comes after.
+    let begun = root.begin_upload(&rel("kept"), of(100 * 1024)).await.expect("begin");
+    assert_eq!(
+        code(root.write(&rel("e"), Bytes::from(vec![b'x'; 200 * 1024]), WriteOptions::default()).await),
+        "no_space"
+    );
+    let mut appending = root.append_upload(&begun.upload.id, 0, None, None).await.expect("append");
+    appending.write(Bytes::from(vec![b'x'; 100 * 1024])).await.expect("the space is kept");
+    appending.finish().await.expect("finish");
+    fs::remove_file(folder.path().join("kept")).expect("remove");
     let names = || {
         let mut names: Vec<_> = fs::read_dir(folder.path()).expect("read").flatten().map(|e| e.file_name()).collect();
         names.retain(|name| name != ".midplane");

@@ -2,7 +2,7 @@
 //!
 //! [`Root`] is the handle; every path is a [`RelativePath`]. What a path may reach is decided in [`jail`] and [`walk`], how
 //! bytes get to a file in [`mod@write`], [`replace`] and [`overwrite`], who may write when in [`turns`], what happens as a whole
-//! in [`apply`], and what a killed host leaves in [`strays`]. Own changes are noted
+//! in [`apply`], what comes over several requests in [`uploads`], and what a killed host leaves in [`strays`]. Own changes are noted
 //! in [`own_writes`] for the [`watch`](crate::watch) module. Knows nothing of grants, requests or JSON: whoever holds a
 //! `Root` may use all of it.
 
@@ -31,6 +31,8 @@ mod strays;
 mod tape;
 mod trash;
 mod turns;
+mod upkeep;
+mod uploads;
 mod version;
 mod walk;
 mod write;
@@ -67,6 +69,8 @@ use strays::Strays;
 use tokio_util::task::TaskTracker;
 pub use trash::Trashed;
 use turns::Turns;
+use uploads::Uploads;
+pub use uploads::{Appended, Appending, Upload, UploadOptions};
 pub use version::Version;
 pub(crate) use walk::Last;
 use walk::Place;
@@ -88,6 +92,7 @@ struct Inner {
     turns: Turns,
     own: own_writes::OwnWrites,
     strays: Strays,
+    uploads: Uploads,
     /// Where sets of changes are recorded while they happen; without it a killed host leaves half of one.
     journal: Option<PathBuf>,
     work: TaskTracker,
@@ -118,7 +123,9 @@ impl Root {
             remove::remove_stray(&jail, &path);
         }
         strays.clear().map_err(fail)?;
-        Ok(Self::of(jail, location, strays, Some(record.to_owned())))
+        let root = Self::of(jail, location, strays, Some(record.to_owned()));
+        root.tidy_now();
+        Ok(root)
     }
 
     fn jail_of(directory: &Path) -> Result<(Jail, PathBuf), FilesError> {
@@ -134,6 +141,7 @@ impl Root {
             turns: Turns::default(),
             own: own_writes::OwnWrites::default(),
             strays,
+            uploads: Uploads::default(),
             journal,
             work: TaskTracker::new(),
         };

@@ -1,7 +1,12 @@
 //! A file that comes piece by piece: it is gathered in the host's own folder and takes its name in one step, when all of it is
 //! there and may be.
 
-use std::{fs::File, io::Write as _, os::fd::AsFd as _, sync::Arc};
+use std::{
+    fs::File,
+    io::Write as _,
+    os::fd::{AsFd as _, BorrowedFd},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use midplane_model::limits::{FILE_HASH_BYTES_MAX, STREAM_BYTES_MAX};
@@ -26,7 +31,7 @@ use super::{
 };
 
 /// The name of what is gathered, in a folder of its own.
-const GATHERED: &str = "gathered";
+pub(super) const GATHERED: &str = "gathered";
 
 /// A file on its way. Dropped before its end it leaves nothing.
 pub struct Receiving {
@@ -105,14 +110,15 @@ impl Receiving {
         root.run(move |root| {
             let _turn = turn;
             let job = Job { place: &place, bytes: &[], options: &options, root };
-            Arrival { job, gathered: &gathered, version: hashing.map(Hashing::version), size }.settle()
+            let (folder, file) = (gathered.staging.folder.as_fd(), &gathered.file);
+            Arrival { job, folder, file, version: hashing.map(Hashing::version), size }.settle()
         })
         .await
     }
 }
 
 /// Whether the write may happen as things are: who is there, and in which version.
-fn allow(job: &Job<'_>) -> Result<Option<(Present, Version)>, FilesError> {
+pub(super) fn allow(job: &Job<'_>) -> Result<Option<(Present, Version)>, FilesError> {
     let Some(present) = job.present()? else { return job.may_create().map(|()| None) };
     let (version, _) = Version::of_file(&present.file, &present.facts)
         .map_err(|error| FilesError::from_io("read", job.path(), error))?;
@@ -120,18 +126,22 @@ fn allow(job: &Job<'_>) -> Result<Option<(Present, Version)>, FilesError> {
     Ok(Some((present, version)))
 }
 
-struct Arrival<'a> {
-    job: Job<'a>,
-    gathered: &'a Gathered,
+/// All bytes are there, in a file of the name [`GATHERED`].
+pub(super) struct Arrival<'a> {
+    pub job: Job<'a>,
+    /// Where the file stands.
+    pub folder: BorrowedFd<'a>,
+    pub file: &'a File,
     /// Of what came, where it stands on the content.
-    version: Option<Version>,
-    size: u64,
+    pub version: Option<Version>,
+    pub size: u64,
 }
 
 impl Arrival<'_> {
-    fn settle(&self) -> Result<Written, FilesError> {
+    /// Makes it the file.
+    pub fn settle(&self) -> Result<Written, FilesError> {
         let Some((present, version)) = allow(&self.job)? else {
-            inherit_group(&self.gathered.file, &self.job.place.parent);
+            inherit_group(self.file, &self.job.place.parent);
             return match self.rename(true)? {
                 Ok(facts) => Ok(self.written(&facts, true, WriteMode::Atomic)),
                 // Another file system is mounted there.
@@ -145,7 +155,7 @@ impl Arrival<'_> {
         }
         let old = Some(present.file.as_fd());
         if present.facts.nlink == 1
-            && keep_attributes(&self.gathered.file, old, &present.facts).is_ok()
+            && keep_attributes(self.file, old, &present.facts).is_ok()
             && let Ok(facts) = self.rename(false)?
         {
             return Ok(self.written(&facts, false, WriteMode::Atomic));
@@ -167,11 +177,11 @@ impl Arrival<'_> {
     fn rename(&self, is_new: bool) -> Result<Result<Facts, Errno>, FilesError> {
         let (job, place) = (&self.job, self.job.place);
         if job.options.durable {
-            rustix::fs::fsync(&self.gathered.file).map_err(|errno| job.fail(errno))?;
+            rustix::fs::fsync(self.file).map_err(|errno| job.fail(errno))?;
         }
-        let facts = Facts::of(&self.gathered.file).map_err(|errno| job.fail(errno))?;
+        let facts = Facts::of(self.file).map_err(|errno| job.fail(errno))?;
         self.note(&facts);
-        let folder = self.gathered.staging.folder.as_fd();
+        let folder = self.folder;
         let renamed = match is_new && job.options.create == Create::MustNotExist {
             true => rename_free(folder, GATHERED, place.parent.as_fd(), &place.name),
             false => rustix::fs::renameat(folder, GATHERED, &place.parent, place.name.as_str()),
@@ -183,7 +193,7 @@ impl Arrival<'_> {
         if job.options.durable {
             sync_directory(&place.parent).map_err(|errno| job.fail(errno))?;
         }
-        let facts = Facts::of(&self.gathered.file).map_err(|errno| job.fail(errno))?;
+        let facts = Facts::of(self.file).map_err(|errno| job.fail(errno))?;
         self.note(&facts);
         Ok(Ok(facts))
     }
@@ -199,7 +209,7 @@ impl Arrival<'_> {
 
     fn pour(&self, target: &File) -> Result<Facts, FilesError> {
         let fail = |error| FilesError::from_io("write", self.job.path(), error);
-        super::overwrite::pour(&self.gathered.file, target).map_err(fail)?;
+        super::overwrite::pour(self.file, target).map_err(fail)?;
         let facts = Facts::of(target).map_err(|errno| self.job.fail(errno))?;
         self.note(&facts);
         Ok(facts)

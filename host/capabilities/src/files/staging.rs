@@ -105,6 +105,11 @@ impl Staging {
         Ok(path.join(self.path.name()))
     }
 
+    /// Gives the folder, whole as it is, another place among the host's own.
+    pub fn hand_over(self, to: &OwnedFd, name: &str) -> Result<(), Errno> {
+        rustix::fs::renameat(&self.above, self.path.name(), to, name)
+    }
+
     /// As a killed host leaves it.
     #[cfg(test)]
     pub fn abandon(self) {

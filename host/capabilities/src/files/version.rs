@@ -72,6 +72,12 @@ impl Hashing {
     pub fn version(self) -> Version {
         Version(hex(&self.0.finalize()).into())
     }
+
+    /// The whole hash in hexadecimal beside it.
+    pub fn both(self) -> (String, Version) {
+        let digest = self.0.finalize();
+        (digest.iter().map(|byte| format!("{byte:02x}")).collect(), Version(hex(&digest).into()))
+    }
 }
 
 fn hex(digest: &[u8]) -> String {

@@ -6,6 +6,7 @@
 use std::{fs::File, sync::Arc};
 
 use rustix::{fs::OFlags, io::Errno};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Root,
@@ -21,7 +22,8 @@ use super::{
 };
 
 /// Whether a write may make a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Create {
     /// The file must exist.
     Never,

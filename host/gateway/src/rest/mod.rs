@@ -3,7 +3,7 @@
 //! Which paths there are is the registry's affair. Parameters come from the path, the query and, for verbs that have one, a
 //! JSON body; text becomes values by the type of the parameter it is for ([`params`]). Every method has the path
 //! `POST /api/v1/methods/{method}` besides, with its parameters as the body. On a raw route the bodies are bytes that pass around the
-//! component ([`raw`]), a whole file as an answer ([`download`]).
+//! component ([`raw`]), a whole file as an answer ([`download`]). Clients that upload by tus say and hear the same in headers ([`tus`]).
 
 mod answer;
 mod conditions;
@@ -15,6 +15,7 @@ mod params;
 mod range;
 mod raw;
 mod text;
+mod tus;
 
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ use midplane_protocol::{Invocation, Meta};
 use midplane_router::{Found, REST_PREFIX, Verb, Wanted};
 use percent_encoding::percent_decode_str;
 
+use tus::Tus;
+
 use crate::{call::Success, headers, problem::Problem, shared::Shared, tokens::Identity};
 
 /// The first segment of the path that every method has.
@@ -43,13 +46,22 @@ pub(crate) async fn serve(
     request: axum::extract::Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let request = Request { parts: &parts, method: &parts.method, uri: &parts.uri, headers: &parts.headers, body };
-    match request.answer(&shared, &principal, identity).await {
+    let tus = match Tus::asked(&parts.headers) {
+        Ok(tus) => tus,
+        Err(other) => return other.into_response(),
+    };
+    let method = tus.map_or_else(|| parts.method.clone(), |_| Tus::method(&parts.headers, &parts.method));
+    let request = Request { parts: &parts, method: &method, uri: &parts.uri, headers: &parts.headers, tus, body };
+    let response = match request.answer(&shared, &principal, identity).await {
         Ok(response) => response,
         Err(refusal) => {
             shared.metrics.error(refusal.code());
             refusal.into_response()
         }
+    };
+    match tus {
+        Some(tus) => tus.dress(response, &method, parts.uri.path()).await,
+        None => response,
     }
 }
 
@@ -58,6 +70,7 @@ struct Request<'a> {
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
+    tus: Option<Tus>,
     body: Body,
 }
 
@@ -87,18 +100,26 @@ impl Refusal {
             Self::Problem(problem) => return problem.into_response(),
             Self::OtherVerb(verbs) => verbs,
         };
-        let mut allowed: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
-        if verbs.contains(&Verb::Get) {
-            allowed.push("HEAD");
-        }
-        let allowed = allowed.join(", ");
-        let detail = format!("this path takes {allowed}");
+        let detail = format!("this path takes {}", allowed(&verbs));
         let problem = Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, detail);
         let mut response = problem.into_response();
-        if let Ok(allowed) = HeaderValue::from_str(&allowed) {
-            response.headers_mut().insert(header::ALLOW, allowed);
-        }
+        allow(&mut response, &verbs);
         response
+    }
+}
+
+fn allowed(verbs: &[Verb]) -> String {
+    let mut allowed: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
+    if verbs.contains(&Verb::Get) {
+        allowed.push("HEAD");
+    }
+    allowed.push("OPTIONS");
+    allowed.join(", ")
+}
+
+fn allow(response: &mut Response, verbs: &[Verb]) {
+    if let Ok(allowed) = HeaderValue::from_str(&allowed(verbs)) {
+        response.headers_mut().insert(header::ALLOW, allowed);
     }
 }
 
@@ -110,6 +131,9 @@ impl Request<'_> {
         identity: Arc<Identity>,
     ) -> Result<Response, Refusal> {
         let meta = headers::meta(self.headers)?;
+        if self.method == Method::OPTIONS {
+            return self.options(shared);
+        }
         let found = self.find(shared)?;
         let function = &found.method.function;
         let mut given = params::Given::default();
@@ -118,6 +142,9 @@ impl Request<'_> {
         // A file that is read judges its conditions itself.
         if !found.raw || found.verb.has_body() {
             given.if_match(function, self.headers)?;
+        }
+        if let Some(tus) = self.tus {
+            tus.fill(&mut given, function, found.verb, self.headers).map_err(Refusal::Problem)?;
         }
         if found.raw {
             return self.pass(shared, principal, identity, found, given, meta).await;
@@ -189,6 +216,22 @@ impl Request<'_> {
             (Ok(reply), None) => answer::success(&reply, found.status, self.method, self.headers),
         };
         Ok(answer::identified(answer::placed(response, &effects.positions()), &request_id))
+    }
+
+    /// What may be asked of the path.
+    fn options(&self, shared: &Shared) -> Result<Response, Refusal> {
+        let segments = segments(self.uri.path())?;
+        let Wanted::OtherVerb(verbs) = shared.router.route(None, &segments) else {
+            return self.find(shared).map(|_| StatusCode::NO_CONTENT.into_response());
+        };
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        allow(&mut response, &verbs);
+        if let Wanted::Found(found) = shared.router.route(Some(Verb::Post), &segments)
+            && tus::tells_of_uploads(&found.method.function)
+        {
+            tus::describe(&mut response);
+        }
+        Ok(response)
     }
 
     fn find(&self, shared: &Shared) -> Result<Found, Refusal> {

@@ -106,6 +106,12 @@ impl Given {
         }
     }
 
+    /// A parameter that a header says as a word.
+    pub fn word(&mut self, function: &Function, name: &str, text: &str) -> Result<(), Fault> {
+        let ty = type_of(function, name).unwrap_or(&Type::String);
+        self.put(name, text::value(name, ty, text)?)
+    }
+
     fn put(&mut self, name: &str, value: Value) -> Result<(), Fault> {
         if self.0.contains_key(name) {
             let path = format!("params.{name}");

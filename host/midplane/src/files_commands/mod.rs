@@ -6,6 +6,7 @@ mod list;
 mod patterns;
 mod search;
 mod transfer;
+mod upload;
 
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ pub enum FilesCommand {
         #[command(flatten)]
         target: Target,
     },
-    /// Make or replace a file, whole in one step.
+    /// Make or replace a file, whole in one step. A large one goes on after a cut, also when the same command is given again.
     Put(PutArguments),
     /// Replace text in a file.
     Edit(EditArguments),

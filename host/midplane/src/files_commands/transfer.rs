@@ -9,12 +9,12 @@ use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body::Frame;
-use http_body_util::{BodyExt as _, Empty, StreamBody, combinators::UnsyncBoxBody};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::{PutArguments, patterns};
+use super::{PutArguments, patterns, upload};
 use crate::{
     cli::Target,
     client::{self, Connection, Failure},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Bytes that are read here for one piece.
-const PIECE_BYTES: usize = 256 * 1024;
+pub const PIECE_BYTES: usize = 256 * 1024;
 /// Below that nobody waits long enough to want to know how far it is.
 const PROGRESS_BYTES_MIN: u64 = 8 * 1024 * 1024;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -33,8 +33,7 @@ pub async fn cat(target: &Target, paths: &[String]) -> Result<(), Failure> {
     let paths = patterns::expand(target, &mut connection, paths).await?;
     for path in paths {
         let request = http::Request::new("GET", &content(&path));
-        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-        let (length, mut answer) = http::send(target, request, body).await?;
+        let (length, mut answer) = http::send(target, request, http::empty()).await?;
         let mut progress = Progress::new(&path, length);
         let mut output = std::io::stdout().lock();
         while let Some(frame) = answer.frame().await {
@@ -61,6 +60,11 @@ pub async fn put(arguments: &PutArguments) -> Result<(), Failure> {
             if !facts.is_file() {
                 return Err(Failure::Usage(format!("{name} is no file")));
             }
+            if facts.len() >= upload::BYTES_MIN {
+                let written = upload::put(arguments, file.into_std().await, facts.len()).await?;
+                tell(target, path, &written);
+                return Ok(());
+            }
             (Some(facts.len()), Box::new(file))
         }
     };
@@ -75,11 +79,13 @@ pub async fn put(arguments: &PutArguments) -> Result<(), Failure> {
     if let Some(length) = length {
         request = request.with("content-length", &length.to_string());
     }
-    let body = body(input, Progress::new(path, length));
-    let (_, answer) = http::send(target, request, body).await?;
-    let answer = answer.collect().await.context("the host closed the connection")?.to_bytes();
-    let written: Value = serde_json::from_slice(&answer).context("the host sent no JSON")?;
-    client::print(target, &written, |written| {
+    let written = http::json(target, request, body(input, Progress::new(path, length))).await?;
+    tell(target, path, &written);
+    Ok(())
+}
+
+fn tell(target: &Target, path: &str, written: &Value) {
+    client::print(target, written, |written| {
         let version = written["version"].as_str().unwrap_or_default();
         let what = match (written["unchanged"] == true, written["created"] == true) {
             (true, _) => "unchanged",
@@ -88,14 +94,19 @@ pub async fn put(arguments: &PutArguments) -> Result<(), Failure> {
         };
         format!("{path}: {what}, {} bytes, now {version}", written["size"])
     });
-    Ok(())
 }
 
 fn content(path: &str) -> String {
-    format!("/api/v1/files/content?path={}", utf8_percent_encode(path, NON_ALPHANUMERIC))
+    format!("/api/v1/files/content?path={}", encoded(path))
 }
 
-fn body(input: Box<dyn AsyncRead + Send + Unpin>, progress: Progress) -> UnsyncBoxBody<Bytes, anyhow::Error> {
+/// A path in a query.
+pub fn encoded(path: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(path, NON_ALPHANUMERIC)
+}
+
+/// What is left of a source, as it is read.
+pub fn body(input: Box<dyn AsyncRead + Send + Unpin>, progress: Progress) -> UnsyncBoxBody<Bytes, anyhow::Error> {
     let pieces = stream::try_unfold((input, progress), |(mut input, mut progress)| async move {
         let mut piece = vec![0; PIECE_BYTES];
         let count =
@@ -112,7 +123,7 @@ fn body(input: Box<dyn AsyncRead + Send + Unpin>, progress: Progress) -> UnsyncB
 }
 
 /// How far a long transfer is, on standard error, if a person looks at it.
-struct Progress {
+pub struct Progress {
     name: String,
     total: Option<u64>,
     moved: u64,
@@ -121,10 +132,16 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(name: &str, total: Option<u64>) -> Self {
+    pub fn new(name: &str, total: Option<u64>) -> Self {
         let long = total.is_none_or(|total| total >= PROGRESS_BYTES_MIN);
         let watched = long && std::io::stderr().is_terminal();
         Self { name: name.to_owned(), total, moved: 0, shown: None, watched }
+    }
+
+    /// So much has been moved before.
+    pub fn from(mut self, offset: u64) -> Self {
+        self.moved = offset;
+        self
     }
 
     fn moved(&mut self, bytes: usize) {

@@ -1,12 +1,12 @@
 //! Whole files between the disk and the HTTP request of the call in progress.
 
 use bytes::Bytes;
-use midplane_capabilities::files::{OpenFile, Receiving, WriteMode};
+use midplane_capabilities::files::{OpenFile, Receiving, WriteMode, Written};
 use midplane_model::{
     BoxFuture, ErrorCode, Fault, Reply,
     bulk::{ByteSource, Download, Exchange, Upload},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::write_options;
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Guest {
-    fn exchange(&self) -> Result<std::sync::Arc<dyn Exchange>, Fault> {
+    pub(super) fn exchange(&self) -> Result<std::sync::Arc<dyn Exchange>, Fault> {
         let no_exchange = || {
             let message = "bytes go around a component only over its raw HTTP routes; use read and write here";
             Fault::new(ErrorCode::NotSupported, message)
@@ -87,22 +87,26 @@ impl Upload for Sink {
         Box::pin(async move { Ok(self.receiving.write(bytes).await?) })
     }
 
-    /// The answer is that of the service's own `write`.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Reply, Fault>> {
         Box::pin(async move {
             let written = self.receiving.finish().await?;
-            let write_mode = match written.write_mode {
-                WriteMode::Atomic => "atomic",
-                WriteMode::InPlace => "in_place",
-            };
-            Reply::of(&json!({
-                "path": self.path,
-                "version": written.version.as_str(),
-                "size": written.size,
-                "created": written.created,
-                "unchanged": written.unchanged,
-                "write_mode": write_mode,
-            }))
+            Reply::of(&described(&self.path, &written))
         })
     }
+}
+
+/// As the service's own `write` answers.
+pub(super) fn described(path: &str, written: &Written) -> Value {
+    let write_mode = match written.write_mode {
+        WriteMode::Atomic => "atomic",
+        WriteMode::InPlace => "in_place",
+    };
+    json!({
+        "path": path,
+        "version": written.version.as_str(),
+        "size": written.size,
+        "created": written.created,
+        "unchanged": written.unchanged,
+        "write_mode": write_mode,
+    })
 }

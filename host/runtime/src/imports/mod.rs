@@ -1,7 +1,7 @@
 //! What a guest may ask the host for. Errors go back to the guest as values, never as traps.
 //!
 //! Each grant of the manifest is enforced in one place: `methods` in [`services`], `publish` and `subscribe` in [`events`],
-//! `files` in [`files`] and [`search`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`], `processes` in
+//! `files` in [`files`], [`content`], [`uploads`] and [`search`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`], `processes` in
 //! [`processes`].
 
 mod attachments;
@@ -17,6 +17,7 @@ mod services;
 mod shells;
 mod storage;
 mod terminals;
+mod uploads;
 
 use midplane_model::{Deadline, ErrorCode, Fault};
 pub use search::Searching;

@@ -97,7 +97,7 @@ impl Root {
     /// changes that do not go together. `invalid_params` for an empty or too long set, `too_large` beyond `APPLY_BYTES_MAX`.
     pub async fn apply(&self, changes: Vec<Change>, options: ApplyOptions) -> Result<Vec<Outcome>, FilesError> {
         if changes.is_empty() || changes.len() > APPLY_CHANGES_MAX {
-            return Err(FilesError::InvalidEdit { at: "changes".into(), problem: "has no change, or too many" });
+            return Err(FilesError::InvalidParameter { at: "changes".into(), problem: "has no change, or too many" });
         }
         for (index, change) in changes.iter().enumerate() {
             if let Change::Edit { edits, .. } = change {
