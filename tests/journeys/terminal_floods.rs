@@ -1,10 +1,18 @@
 //! Terminals under load: clients that do not read, plugins that are replaced meanwhile, every byte of it.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use midplane_tests::{Host, Watcher};
 use serde_json::json;
 
 const MIB: u64 = 1024 * 1024;
+
+/// For so long `yes` runs at least; `MIDPLANE_FLOOD_SECONDS` for longer.
+fn flood_time() -> Duration {
+    let seconds = std::env::var("MIDPLANE_FLOOD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0))
+}
 
 fn resident_bytes(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -26,13 +34,18 @@ async fn a_client_that_never_acknowledges_costs_nobody_anything_and_a_reload_dis
     alive.type_in(b"yes\r").await?;
     alive.until(|watcher| watcher.offset > 8 * MIB).await?;
     let before = resident_bytes(host.pid())?;
+    let began = Instant::now();
+    alive.until(|_| began.elapsed() >= flood_time()).await?;
     // The component is replaced under the flood. That the watcher's offsets go on is checked with every frame.
     client.call("plugin.reload", json!({ "name": "terminals" })).await?;
     let more = alive.offset + 8 * MIB;
     alive.until(|watcher| watcher.offset > more).await?;
     assert!(resident_bytes(host.pid())? < before + 32 * MIB, "the memory does not grow with the output");
     // Ctrl-C reaches the program through the flood.
+    let (flooded, pressed) = (alive.offset, Instant::now());
     alive.type_in(b"\x03").await?;
+    alive.until_shows("ready>").await?;
+    eprintln!("{} MiB, then Ctrl-C to the prompt in {} ms", flooded / MIB, pressed.elapsed().as_millis());
     alive.type_in(b"\recho over-$((40+2))\r").await?;
     alive.until_shows("over-42").await?;
     let quiet = json!({ "id": id, "until": { "idle": 300 }, "timeout_ms": 30000 });
@@ -71,7 +84,10 @@ async fn questions_have_one_answer_with_no_client_one_and_three() -> Result<()> 
         client.call("terminals.write", json!({ "id": id, "content": "\n" })).await?;
         let asked = json!({ "id": id, "until": { "text": "asked" }, "timeout_ms": 20000 });
         client.call("terminals.wait", asked).await?;
-        for _ in 0..20 {
+        for turn in 0..20 {
+            if turn == 10 {
+                client.call("plugin.reload", json!({ "name": "terminals" })).await?;
+            }
             let mut watcher = Watcher::attach(&host, &id, json!({ "role": "drive" })).await?;
             watcher.bytes = Some(Vec::new());
             watcher.until_shows("asked").await?;
