@@ -1,6 +1,7 @@
 //! The journeys of users, over the spawned program: what `README.md` promises, and what bad input must not do.
 
 mod approve;
+mod authenticator;
 mod bad_input;
 mod chain;
 mod check;

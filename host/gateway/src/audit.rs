@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use midplane_model::{Fault, event::rfc3339, limits::AUDIT_REFUSALS_PER_SECOND_MAX};
+use midplane_model::{ErrorCode, Fault, event::rfc3339, limits::AUDIT_REFUSALS_PER_SECOND_MAX};
 use serde::Serialize;
 
 use crate::tokens::Identity;
@@ -20,7 +20,7 @@ pub struct AuditEntry {
     pub kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<Arc<str>>,
-    /// Id of the token, or of the one that was created or revoked.
+    /// Id of the token, or of the one that was created or revoked; `authenticator:<plugin>` where a plugin vouched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Arc<str>>,
     /// Path of a request, or name of a method.
@@ -65,8 +65,8 @@ impl Audit {
         }
     }
 
-    /// A request without a valid credential.
-    pub fn refused(&self, path: &str) {
+    /// A request without a valid credential, or with one that could not be judged.
+    pub fn refused(&self, path: &str, code: ErrorCode) {
         let (written, missed) = {
             let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
             let mut missed = 0;
@@ -81,7 +81,7 @@ impl Audit {
             self.send(AuditEntry { count: Some(missed), ..entry("refused", "unauthenticated") });
         }
         if written {
-            self.send(AuditEntry { what: Some(path.to_owned()), ..entry("refused", "unauthenticated") });
+            self.send(AuditEntry { what: Some(path.to_owned()), ..entry("refused", code.as_str()) });
         }
     }
 

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use midplane_model::ErrorCode;
+use midplane_model::{Credential, ErrorCode, Fault};
 use serde_json::json;
 
 use crate::{
@@ -52,14 +52,16 @@ pub(crate) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
     match access(request.uri().path()) {
         Access::Public => {}
         Access::Authenticated => {
-            let Some(identity) = identity(&shared, request.uri(), request.headers()) else {
-                return unauthenticated(&shared, request.uri()).into_response();
+            let identity = match identity(&shared, request.uri(), request.headers()).await {
+                Ok(Some(identity)) => identity,
+                Ok(None) => return unauthenticated(&shared, request.uri()).into_response(),
+                Err(fault) => return unanswered(&shared, request.uri(), fault).into_response(),
             };
             shared.audit.used(&identity, request.uri().path());
             request.extensions_mut().insert(identity.principal.clone());
             request.extensions_mut().insert(identity);
         }
-        Access::ByPlugin => match pages::admit(&shared, request.method(), request.uri(), request.headers()) {
+        Access::ByPlugin => match pages::admit(&shared, request.method(), request.uri(), request.headers()).await {
             Ok(visitor) => _ = request.extensions_mut().insert(visitor),
             Err(problem) => return problem.into_response(),
         },
@@ -69,42 +71,90 @@ pub(crate) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
 
 pub(crate) fn unauthenticated(shared: &Shared, uri: &Uri) -> Problem {
     shared.metrics.refused();
-    shared.audit.refused(uri.path());
+    shared.audit.refused(uri.path(), ErrorCode::Unauthenticated);
     let detail = "send the token as \"Authorization: Bearer …\"; the host printed its place when it started";
     Problem::new(ErrorCode::Unauthenticated, detail)
 }
 
-/// Whether `Authorization` holds a token of the host, or could hold one.
+/// Nobody could say who it is: then it is nobody.
+pub(crate) fn unanswered(shared: &Shared, uri: &Uri, fault: Fault) -> Problem {
+    shared.metrics.refused();
+    shared.audit.refused(uri.path(), fault.code);
+    fault.into()
+}
+
+/// Whether `Authorization` holds a credential for the host, its own or one that is vouched for, or could hold one.
 pub(crate) fn is_ours(shared: &Shared, headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
     let mut tokens = values.filter_map(|value| value.split_once(' ')).filter(|(kind, _)| is_bearer(kind));
     // Without authentication the host does not know its first token. A client may, and send it out of habit.
-    tokens.any(|(_, token)| shared.tokens.anybody().is_some() || shared.tokens.find(token.trim()).is_some())
+    tokens.any(|(_, token)| {
+        shared.tokens.anybody().is_some()
+            || shared.tokens.find(token.trim()).is_some()
+            || shared.vouching.knows(&Credential::Bearer(token.trim().into()))
+    })
 }
 
 fn is_bearer(kind: &str) -> bool {
     kind.eq_ignore_ascii_case("bearer")
 }
 
-/// Whose request this is. The first kind of credential that is there decides; a wrong one is not made good by another.
-pub(crate) fn identity(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Option<Arc<Identity>> {
-    if let Some(anybody) = shared.tokens.anybody() {
-        return Some(anybody);
+/// What a request shows. The first kind of credential that is there decides; a wrong one is not made good by another.
+enum Shown {
+    Nothing,
+    Ours(Arc<Identity>),
+    /// None of the host's.
+    Foreign(Credential),
+}
+
+/// Whose request this is.
+///
+/// # Errors
+/// `unavailable` when an authenticator would know and gives no answer.
+pub(crate) async fn identity(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<Identity>>, Fault> {
+    match shown(shared, uri, headers) {
+        Shown::Nothing => Ok(None),
+        // A cookie or a ticket may stand for one who is vouched for.
+        Shown::Ours(identity) => Ok(identity.confirm().await?.then_some(identity)),
+        Shown::Foreign(credential) => shared.vouching.identify(credential).await,
     }
+}
+
+fn shown(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Shown {
+    if let Some(anybody) = shared.tokens.anybody() {
+        return Shown::Ours(anybody);
+    }
+    let bearer = |token: &str| match shared.tokens.find(token) {
+        Some(identity) => Shown::Ours(identity),
+        None => Shown::Foreign(Credential::Bearer(token.into())),
+    };
     if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let (kind, token) = value.to_str().ok()?.split_once(' ')?;
-        return is_bearer(kind).then(|| shared.tokens.find(token.trim()))?;
+        let value = value.to_str().ok().and_then(|value| value.split_once(' '));
+        return value.filter(|(kind, _)| is_bearer(kind)).map_or(Shown::Nothing, |(_, token)| bearer(token.trim()));
     }
     if uri.path() == SOCKET_PATH || uri.path().starts_with(terminal_socket::PREFIX) {
         if let Some(encoded) = offered_bearer(headers) {
-            let token = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
-            return shared.tokens.find(&token);
+            let token = URL_SAFE_NO_PAD.decode(encoded).ok().and_then(|token| String::from_utf8(token).ok());
+            return token.map_or(Shown::Nothing, |token| bearer(&token));
         }
         if let Some(ticket) = query_value(uri, "ticket") {
-            return shared.tickets.redeem(ticket);
+            return shared.tickets.redeem(ticket).map_or(Shown::Nothing, Shown::Ours);
         }
     }
-    cookie_value(headers, &shared.cookie_name()).and_then(|secret| shared.cookies.find(secret))
+    let own = cookie_value(headers, &shared.cookie_name()).and_then(|secret| shared.cookies.find(secret));
+    // A cookie of ours that a restart has ended does not keep out whom another one lets in.
+    own.map(Shown::Ours).or_else(|| foreign_cookie(shared, headers)).unwrap_or(Shown::Nothing)
+}
+
+/// The first cookie that the authenticator judges. Not every such cookie is `SameSite=Strict` as ours is, so what another site makes a
+/// browser send is not looked at.
+fn foreign_cookie(shared: &Shared, headers: &HeaderMap) -> Option<Shown> {
+    if guard::is_cross_site(headers) {
+        return None;
+    }
+    let authenticator = shared.vouching.current()?;
+    let found = authenticator.cookies().iter().find_map(|name| Some((name, cookie_value(headers, name)?)));
+    found.map(|(name, value)| Shown::Foreign(Credential::Cookie { name: name.clone(), value: value.into() }))
 }
 
 fn offered_bearer(headers: &HeaderMap) -> Option<&str> {

@@ -11,6 +11,7 @@ use midplane_model::{
     Call, CallContext, Deadline, Effects, ErrorCode, Fault, Peer, Positions, Principal, Reply, Scope,
 };
 use midplane_protocol::{Id, Invocation, Meta};
+use midplane_router::Router;
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
@@ -68,10 +69,13 @@ impl Shared {
         let effects = context.effects.clone();
         let (request_id, principal) = (context.request_id.clone(), context.principal.name.clone());
         let method = invocation.method.clone();
-        let administers = self.router.methods().get(&method).is_some_and(|method| method.scope == Scope::Admin);
+        let mut administers = false;
         let work = async {
             self.wait_for(invocation.meta.after.as_deref(), &context).await?;
-            self.router.call(Call { method: invocation.method, params: invocation.params, context }).await
+            let found = self.router.find(&invocation.method)?;
+            administers = found.scope == Scope::Admin;
+            let call = Call { method: invocation.method, params: invocation.params, context };
+            Router::call_found(&found, call).await
         };
         let answer = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(%request_id, "a service panicked");

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use midplane_model::{Pages, limits};
+use midplane_model::{Authenticators, Pages, limits};
 
 use crate::{
     audit::AuditSink,
@@ -50,6 +50,8 @@ pub struct GatewayConfig {
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Pages of plugins; without it there are none.
     pub pages: Option<Arc<dyn Pages>>,
+    /// Who says who comes with a credential that is none of the host's; without it that is nobody. Never asked under `TokenPolicy::Open`.
+    pub authenticators: Option<Arc<dyn Authenticators>>,
     pub limits: GatewayLimits,
 }
 
@@ -72,6 +74,7 @@ impl GatewayConfig {
             plugin_metrics: Arc::new(String::new),
             ready: Arc::new(|| true),
             pages: None,
+            authenticators: None,
             limits: GatewayLimits::default(),
         }
     }

@@ -83,11 +83,19 @@ pub(crate) fn check_local(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether a browser says that another site made it send this.
+pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site")
+}
+
 /// Browsers say where a request comes from even where they send no `Origin`. With one, [`Guard::check_origin`] has decided:
 /// an origin that was allowed by name is another site.
 fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    let cross_site = headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site");
-    if cross_site && !headers.contains_key(header::ORIGIN) && method != Method::GET && method != Method::HEAD {
+    if is_cross_site(headers)
+        && !headers.contains_key(header::ORIGIN)
+        && method != Method::GET
+        && method != Method::HEAD
+    {
         return Err(Problem::new(ErrorCode::Forbidden, "other sites may not send this request"));
     }
     Ok(())

@@ -19,6 +19,7 @@
 //! - `terminal_socket`: one terminal as a WebSocket of bytes.
 //! - `sessions`: what a client finds again on another connection.
 //! - `listeners`, `tls`: where clients come in.
+//! - `vouching`: who else may, as a plugin says it.
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
 
@@ -53,6 +54,7 @@ mod socket;
 mod terminal_socket;
 mod tls;
 mod tokens;
+mod vouching;
 
 pub use audit::{AuditEntry, AuditSink};
 pub use auth::Credentials;

@@ -94,12 +94,13 @@ impl Gateway {
     }
 }
 
-/// Ends sessions that have waited too long.
+/// Ends sessions that have waited too long, and forgets credentials that nobody uses.
 async fn sweep(shared: &Shared) -> Infallible {
     let mut due = tokio::time::interval(SESSION_SWEEP_INTERVAL);
     loop {
         due.tick().await;
         shared.sessions.sweep();
+        shared.vouching.sweep();
     }
 }
 

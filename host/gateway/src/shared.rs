@@ -20,6 +20,7 @@ use crate::{
     sessions::Sessions,
     socket::Connections,
     tokens::Tokens,
+    vouching::Vouching,
 };
 
 pub(crate) struct Shared {
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub broker: Arc<Broker>,
     pub guard: Guard,
     pub tokens: Arc<Tokens>,
+    pub vouching: Arc<Vouching>,
     pub audit: Arc<Audit>,
     pub cookies: Secrets,
     pub tickets: Secrets,
@@ -65,6 +67,7 @@ impl Shared {
             router,
             broker: broker.clone(),
             tokens: Arc::new(Tokens::new(owner, config.issued.clone(), config.token_store.clone())),
+            vouching: Arc::new(Vouching::new(config.authenticators.clone())),
             audit: Arc::new(Audit::new(config.audit.clone())),
             cookies: Secrets::new(COOKIE_AGE_MAX),
             tickets: Secrets::new(TICKET_AGE_MAX),

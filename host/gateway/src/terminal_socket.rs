@@ -32,7 +32,12 @@ use midplane_protocol::{Invocation, Meta};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{problem::Problem, shared::Shared, socket::handshake, tokens::Identity};
+use crate::{
+    problem::Problem,
+    shared::Shared,
+    socket::handshake,
+    tokens::{End, Identity},
+};
 use input::Input;
 use peer::OneChannel;
 
@@ -124,7 +129,10 @@ async fn serve(shared: &Shared, identity: &Identity, socket: WebSocket, channel:
                 }
                 Message::Ping(Bytes::new())
             }
-            () = identity.ended() => break Some(closing(4001, "the token has ended")),
+            end = identity.ended() => break Some(match end {
+                End::Invalid => closing(4001, "the token has ended"),
+                End::Unconfirmed => closing(4012, "the token cannot be confirmed now"),
+            }),
             () = shared.shutdown.cancelled() => break Some(closing(4012, "the host is stopping")),
         };
         if send(&mut out, message).await.is_err() {

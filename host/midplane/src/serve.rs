@@ -90,6 +90,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         behind_tls: arguments.behind_proxy || tls.is_some(),
         limits,
         pages: Some(host.plugins.clone()),
+        authenticators: Some(host.plugins.clone()),
         plugin_count: Arc::new(move || u32::try_from(plugins.list().len()).unwrap_or(u32::MAX)),
         plugin_metrics: Arc::new(move || measured.metrics() + &figures::render(searches.stats(), watcher.stats())),
         ..GatewayConfig::new(address, policy, env!("CARGO_PKG_VERSION"), &instance_id)

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, starts a task, reads a clock on its own or knows a wire format. Text becomes one of these types
 //! once, at the door (`Topic::parse`, `PluginName::parse`), and is never checked again further in.
 
+pub mod authenticator;
 pub mod bulk;
 pub mod call;
 pub mod channel;
@@ -20,6 +21,7 @@ pub mod progress;
 pub mod schema;
 pub mod topic;
 
+pub use authenticator::{Authenticator, Authenticators, Credential, Vouched};
 pub use call::{Call, CallContext, Deadline, Reply};
 pub use channel::{Channel, ChannelKind, Frame, FrameSink, FrameSource, Peer, PeerId};
 pub use effects::Effects;

@@ -467,3 +467,20 @@ pub const AUDIT_REFUSALS_PER_SECOND_MAX: u32 = 20;
 pub const AUDIT_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Tickets and cookies that are valid at the same time, each; a new one ends the oldest.
 pub const SECRETS_MAX: usize = 1024;
+/// Longest credential that an authenticator is asked about, in bytes.
+pub const CREDENTIAL_BYTES_MAX: usize = 8 * 1024;
+/// Time for one answer of an authenticator.
+pub const AUTHENTICATE_MAX: Duration = Duration::from_secs(2);
+/// How long what an authenticator said counts before it is asked again. A revocation takes effect within this and one answer.
+pub const VOUCHED_FOR: Duration = Duration::from_millis(500);
+/// Time for which an open connection lasts when its authenticator gives no answer.
+pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(5);
+/// Credentials an authenticator vouches for at the same time; when full, those that nobody uses are forgotten, and where that is not
+/// enough one more is `unavailable`.
+pub const VOUCHED_MAX: usize = 4096;
+/// Age at which what was said of a credential that nobody uses is forgotten, and the credential with it.
+pub const VOUCHED_UNUSED_MAX: Duration = Duration::from_secs(60);
+/// Questions at a time about credentials that were not known before: strangers leave room for those who are known.
+pub const STRANGERS_MAX: usize = 32;
+/// Longest subject that an authenticator may name, in bytes.
+pub const SUBJECT_BYTES_MAX: usize = 64;

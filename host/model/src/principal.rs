@@ -57,9 +57,9 @@ impl fmt::Display for Scope {
 }
 
 /// Who is calling. `admin` includes every other scope.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
-    /// Of the credential; no two live ones have the same.
+    /// Of the credential. Of the host's own, no two live ones have the same; an authenticator may vouch for several of one person.
     pub name: Arc<str>,
     pub scopes: BTreeSet<Scope>,
 }

@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
 });
 
 pub use exports::midplane::host::{
+    authenticator::{Credential, Identity},
     lifecycle::{Ending, Occasion, Reason},
     state::Snapshot,
     subscriber::{Event, Origin},

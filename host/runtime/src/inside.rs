@@ -16,7 +16,7 @@ use midplane_model::{CallContext, Deadline, ErrorCode, Fault, Reply, limits::CAL
 use tokio::sync::{Notify, oneshot};
 use wasmtime::{CallHook, StoreContextMut, component::GuestTaskId};
 
-use crate::{instance::Guest, shapes::Values, waits::Waiter};
+use crate::{bindings::Identity, instance::Guest, shapes::Values, waits::Waiter};
 
 /// Keeps [`Guest::serving`] true: set while an import has the store, empty otherwise. So an import that goes on beside
 /// others (`async func`) has to take its context before it awaits anything, and finds none later, rather than another's.
@@ -103,6 +103,7 @@ impl Entry {
 pub enum Answer {
     Json(oneshot::Sender<Result<Reply, Fault>>),
     Values(oneshot::Sender<Result<Values, Fault>>),
+    Identity(oneshot::Sender<Result<Option<Identity>, Fault>>),
     Nobody,
 }
 
@@ -112,6 +113,7 @@ impl Answer {
         match self {
             Self::Json(reply) => _ = reply.send(Err(fault)),
             Self::Values(reply) => _ = reply.send(Err(fault)),
+            Self::Identity(reply) => _ = reply.send(Err(fault)),
             Self::Nobody => {}
         }
     }

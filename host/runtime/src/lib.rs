@@ -8,6 +8,7 @@
 //! and unloads. Only this crate knows wasmtime; it knows neither connections nor envelopes.
 
 mod actor;
+mod authenticating;
 mod bindings;
 mod cache;
 mod check;

@@ -14,6 +14,7 @@ use semver::{Version, VersionReq};
 use serde::Deserialize;
 
 use crate::{
+    authenticating::CredentialGrant,
     config::{Config, Wrong},
     contract,
     http::{HttpGrant, HttpSettings, RawHttp},
@@ -70,6 +71,8 @@ pub struct Grants {
     pub processes: Vec<String>,
     /// Names of variables of the host's environment.
     pub env: Vec<String>,
+    /// Credentials by which it says who comes.
+    pub authenticator: Arc<[CredentialGrant]>,
 }
 
 /// One path below the served directory with everything below it.
@@ -159,6 +162,7 @@ struct RawGrants {
     same_origin: bool,
     processes: Vec<String>,
     env: Vec<String>,
+    authenticator: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -244,6 +248,11 @@ fn grants(raw: RawGrants, http: &HttpSettings) -> Result<Grants, ManifestError> 
         same_origin: raw.same_origin,
         processes: programs(raw.processes)?,
         env: environment(raw.env)?,
+        authenticator: raw
+            .authenticator
+            .iter()
+            .map(|text| value("grants.authenticator", CredentialGrant::parse(text)))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -349,6 +358,8 @@ mod tests {
             ("files = [{ path = \"/etc\", access = \"read\" }]", "/etc"),
             ("files = [{ path = \"../x\", access = \"read\" }]", "../x"),
             ("env = [\"A=B\"]", "grants.env"),
+            ("authenticator = [\"basic\"]", "basic"),
+            ("authenticator = [\"cookie:midplane_7420\"]", "midplane_7420"),
             ("processes = [\"./tool\"]", "grants.processes"),
         ] {
             let error = Manifest::parse(&format!("{GOOD}[grants]\n{grants}\n")).unwrap_err().to_string();

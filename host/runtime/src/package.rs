@@ -18,6 +18,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
+    authenticating,
     check::Imports,
     compiling, contract,
     engine::{self, Code, EngineError, Tier, Wasm},
@@ -46,6 +47,8 @@ pub enum LoadError {
     Unapproved(Box<Unapproved>),
     #[error("is {found}, but the host was started with --locked and plugins.lock has {locked}")]
     NotLocked { found: String, locked: String },
+    #[error("plugin.toml: grants.authenticator: {0}")]
+    Authenticator(&'static str),
     #[error("waits for a plugin that serves {interface}")]
     Missing { interface: String },
     #[error("waits for the plugin {name} {range}{}", .there.as_ref().map(|there| format!("; {there} is there")).unwrap_or_default())]
@@ -56,6 +59,8 @@ pub enum LoadError {
         "plugin.toml: limits.instances: {instances} instances cannot share the state that this plugin keeps in memory (it exports midplane:host/state); use 1"
     )]
     StatefulInstances { instances: usize },
+    #[error("waits for the office of the authenticator, which {holder} has; disable one of the two")]
+    SecondAuthenticator { holder: String },
     #[error("imports {interface} with another type: {reason}")]
     Incompatible { interface: String, reason: String },
     #[error("cannot link {interface}: {cause}")]
@@ -208,6 +213,7 @@ impl Package {
         if instances > 1 && has("state") {
             return Err(LoadError::StatefulInstances { instances });
         }
+        authenticating::check(&hooks, &manifest)?;
         let documented = document(services, &files.wit, &manifest);
         routes::check(&manifest.routes, &documented)?;
         let progress = compiling::show(host, &manifest, files.wasm.len());
@@ -231,6 +237,11 @@ impl Package {
             page_rules: PageRules { access: manifest.http.access.clone(), same_origin: manifest.grants.same_origin },
             manifest,
         })
+    }
+
+    /// Whether it says who comes with credentials that are none of the host's.
+    pub fn authenticates(&self) -> bool {
+        !self.manifest.grants.authenticator.is_empty()
     }
 
     pub fn wants_better_code(&self) -> bool {

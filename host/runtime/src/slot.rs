@@ -7,7 +7,7 @@ use std::{
 };
 
 use midplane_model::{
-    BoxFuture, Call, CallContext, ErrorCode, Fault, PluginName, Principal, Reply,
+    BoxFuture, Call, CallContext, Deadline, ErrorCode, Fault, PluginName, Principal, Reply,
     limits::{HTTP_CONNECTIONS_MAX, PLUGIN_LOG_LINES_PER_SECOND_MAX},
     schema::Function,
 };
@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
-    bindings::Event,
+    bindings::{Credential, Event, Identity},
     http::InFlight,
     life::State,
     lock::GrantSet,
@@ -43,6 +43,8 @@ pub enum Message {
     },
     /// For the `subscriber` export. No reply.
     Event(Event),
+    /// For the `authenticator` export.
+    Credential { credential: Credential, context: CallContext, reply: oneshot::Sender<Result<Option<Identity>, Fault>> },
 }
 
 /// What `plugin.list` says.
@@ -124,6 +126,7 @@ impl Slot {
             match message {
                 Message::Call { reply, .. } => _ = reply.send(Err(fault.clone())),
                 Message::Typed { reply, .. } => _ = reply.send(Err(fault.clone())),
+                Message::Credential { reply, .. } => _ = reply.send(Err(fault.clone())),
                 Message::Event(_) => {}
             }
         }
@@ -194,6 +197,16 @@ impl Slot {
         context: &CallContext,
     ) -> Result<Values, Fault> {
         self.ask(context, |context, reply| Message::Typed { interface, expects, args, context, reply }).await
+    }
+
+    /// Who comes with a credential, as the plugin says.
+    ///
+    /// # Errors
+    /// `plugin_unavailable`, `unavailable`, `timeout`, `plugin_failed`, and what the plugin answers instead.
+    pub async fn authenticate(&self, credential: Credential, limit: Duration) -> Result<Option<Identity>, Fault> {
+        // Nobody calls yet; who it is, is the question.
+        let context = CallContext { chain: Arc::from([]), deadline: Deadline::after(limit), ..self.own_context() };
+        self.ask(&context, |context, reply| Message::Credential { credential, context, reply }).await
     }
 
     async fn ask<T>(

@@ -125,6 +125,8 @@ struct Supervisor {
     lock: Arc<Lock>,
     bundles: Vec<Bundle>,
     plugins: BTreeMap<PluginName, Plugin>,
+    /// Who took the office of the authenticator last.
+    authenticator: Option<PluginName>,
     /// Sources that are being read.
     reads: BTreeMap<String, sources::Reading>,
     /// The folders that were there at the start, the first for each name: which one runs must not depend on which is read faster.
@@ -160,6 +162,7 @@ impl Supervisor {
             lock,
             bundles: Vec::new(),
             plugins: BTreeMap::new(),
+            authenticator: None,
             reads: BTreeMap::new(),
             first: BTreeMap::new(),
             gone: BTreeSet::new(),

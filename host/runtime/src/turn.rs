@@ -7,7 +7,8 @@ use wasmtime::component::{Accessor, Val};
 
 use crate::{
     actor::describe,
-    bindings::Event,
+    bindings::{Credential, Event, Identity},
+    contract::enter,
     inside::{Answer, Entry, Inside},
     instance::{Export, Exports, Guest},
     log_line::LogLine,
@@ -27,7 +28,8 @@ pub struct Turn<'a> {
 impl Turn<'_> {
     pub async fn serve(self, message: Message) {
         match message {
-            Message::Call { context, .. } | Message::Typed { context, .. } if is_over(&context) => {}
+            Message::Call { context, .. } | Message::Typed { context, .. } | Message::Credential { context, .. }
+                if is_over(&context) => {}
             Message::Call { method, params, context, reply } => match self.lift(&method, params) {
                 Ok((export, args)) => self.by_name(export, args, context, reply).await,
                 // Whoever asked may be gone; so may those below.
@@ -38,6 +40,7 @@ impl Turn<'_> {
                 Err(fault) => _ = reply.send(Err(fault)),
             },
             Message::Event(event) => self.event(event).await,
+            Message::Credential { credential, context, reply } => self.credential(credential, context, reply).await,
         }
     }
 
@@ -125,6 +128,23 @@ impl Turn<'_> {
             }
         };
         result.map_err(answer).ok()
+    }
+
+    async fn credential(
+        &self,
+        credential: Credential,
+        context: CallContext,
+        reply: oneshot::Sender<Result<Option<Identity>, Fault>>,
+    ) {
+        // A package that is put into the office exports it.
+        let Some(authenticate) = self.exports.hooks.authenticate else { return };
+        let gone = self.inside.enter(self.id, Entry { context, called: false, answer: Answer::Identity(reply) });
+        let began = |task| self.inside.began(self.id, task);
+        let finished = async { self.settle(enter(authenticate, self.accessor, (credential,), began).await) };
+        let Some((said,)) = unless_gone(&gone, finished).await else { return };
+        if let Some(Entry { answer: Answer::Identity(reply), .. }) = self.inside.leave(self.id) {
+            _ = reply.send(said.map_err(Fault::from));
+        }
     }
 
     async fn event(&self, event: Event) {

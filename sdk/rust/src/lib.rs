@@ -46,6 +46,12 @@
 //! midplane:host/state@0.2.0;` (`save`, `restore`). Each gives a trait `exports::midplane::host::…::Guest` to implement.
 //! `start` learns why (fresh, reload, restart after a failure) and whether state was restored; an event says whose it is, so
 //! that a plugin can leave out the echo of what it did itself.
+//!
+//! # Who comes
+//! `export midplane:host/authenticator@0.2.0;` makes a plugin the one that says who comes with credentials that are none of the host's
+//! (`authenticate`). It needs the grant `authenticator`, which an operator approves: `authenticator = ["bearer", "cookie:sso"]`. Answer
+//! `Ok(None)` for whom nobody knows and an error for what cannot be told now, quickly: it is asked twice a second for each
+//! credential in use. Never log what it gets.
 
 pub mod error;
 pub mod json;

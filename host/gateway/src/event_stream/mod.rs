@@ -77,7 +77,7 @@ impl Reader {
                 // The client comes back by itself; it is told when. Nobody waits for one that does not read.
                 _ = chunks.try_send(Wire::goodbye());
             }
-            () = identity.ended() => {}
+            _ = identity.ended() => {}
             () = chunks.closed() => {}
             _ = self.deliver(subscription) => {}
         }

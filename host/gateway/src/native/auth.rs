@@ -11,21 +11,26 @@ use midplane_model::{
     limits::{TOKEN_AGE_MAX, TOKEN_NAME_BYTES_MAX, TOKEN_SCOPES_MAX},
     schema::Interface,
 };
-use midplane_router::{Params, Router, register_native};
+use midplane_router::{Params, register_native};
 use serde_json::{Value, json};
 
 use crate::{
     audit::Audit,
+    shared::Shared,
     tokens::{TokenRecord, Tokens},
+    vouching::Vouching,
 };
 
 struct AuthService {
     tokens: Arc<Tokens>,
+    vouching: Arc<Vouching>,
     audit: Arc<Audit>,
 }
 
-pub(crate) fn register(router: &Router, interface: Interface, tokens: &Arc<Tokens>, audit: &Arc<Audit>) {
-    let service = Arc::new(AuthService { tokens: tokens.clone(), audit: audit.clone() });
+pub(crate) fn register(interface: Interface, shared: &Shared) {
+    let Shared { router, tokens, vouching, audit, .. } = shared;
+    let (tokens, vouching, audit) = (tokens.clone(), vouching.clone(), audit.clone());
+    let service = Arc::new(AuthService { tokens, vouching, audit });
     let handler = move |function: &str, params: Params, context: CallContext| -> BoxFuture<'static, _> {
         let (service, function) = (service.clone(), function.to_owned());
         // The store writes to a disk.
@@ -86,11 +91,11 @@ impl AuthService {
 
     fn whoami(&self, context: &CallContext) -> Result<Value, Fault> {
         let principal = &context.principal;
-        let identity = self.tokens.of(principal).ok_or_else(|| {
+        let identity = self.tokens.of(principal).or_else(|| self.vouching.of(principal)).ok_or_else(|| {
             Fault::new(ErrorCode::Unauthenticated, format!("the token of {:?} is no longer valid", principal.name))
         })?;
         let scopes: Vec<String> = principal.scopes.iter().map(ToString::to_string).collect();
-        let expires_at = identity.expires_at.map(rfc3339);
+        let expires_at = identity.expires_at().map(rfc3339);
         Ok(
             json!({ "principal": principal.name, "token_id": identity.token, "scopes": scopes, "expires_at": expires_at }),
         )

@@ -18,7 +18,7 @@ use crate::{error::GatewayError, shared::Shared};
 /// `ReadWit`: the program was built from WIT that does not fit.
 pub(crate) fn register(shared: &Shared, broker: &Arc<Broker>) -> Result<(), GatewayError> {
     let Shared { router, connections, sessions, config, .. } = shared;
-    auth::register(router, native_interface("auth")?, &shared.tokens, &shared.audit);
+    auth::register(native_interface("auth")?, shared);
     session::register(router, native_interface("session")?, connections, sessions, broker, config);
     event::register(router, native_interface("event")?, connections, broker);
     system::register(router, native_interface("system")?, connections, broker, config);

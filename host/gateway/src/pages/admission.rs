@@ -29,20 +29,28 @@ pub(super) fn split(path: &str) -> Option<(&str, &str)> {
 /// Lets a request in by the rules of the plugin it is for.
 ///
 /// # Errors
-/// `unauthenticated` before anything else, so that a stranger does not learn which plugins there are; then `not_found`,
+/// `unauthenticated`, or `unavailable` where nobody can say who it is, before anything else, so that a stranger does not learn which plugins there are; then `not_found`,
 /// `plugin_unavailable`, and `forbidden` with the scope.
-pub(crate) fn admit(shared: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Visitor, Problem> {
+pub(crate) async fn admit(
+    shared: &Shared,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Visitor, Problem> {
     let name = split(uri.path()).map(|(name, _)| name).unwrap_or_default();
     let found = find(shared, name);
-    let identity = auth::identity(shared, uri, headers);
+    let shown = auth::identity(shared, uri, headers).await;
     let public = found.as_ref().is_ok_and(|page| page.rules().access == PageAccess::Public);
-    let principal = match &identity {
-        Some(identity) => {
-            shared.audit.used(identity, uri.path());
-            identity.principal.clone()
+    let (identity, principal) = match shown {
+        Ok(Some(identity)) => {
+            shared.audit.used(&identity, uri.path());
+            (Some(identity.clone()), identity.principal.clone())
         }
-        None if public => Arc::new(Principal { name: "anonymous".into(), scopes: BTreeSet::new() }),
-        None => return Err(auth::unauthenticated(shared, uri)),
+        Ok(None) | Err(_) if public => {
+            (None, Arc::new(Principal { name: "anonymous".into(), scopes: BTreeSet::new() }))
+        }
+        Ok(None) => return Err(auth::unauthenticated(shared, uri)),
+        Err(fault) => return Err(auth::unanswered(shared, uri, fault)),
     };
     let page = found?;
     if let Some(scope) = page.rules().access.scope(method).filter(|scope| !principal.may(scope)) {

@@ -1,5 +1,7 @@
 //! Cookies of plugins beside the host's own: neither gets to see, or to take the place of, the other's.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 
 /// Every name of this kind is a host's. Cookies do not know ports, so those of other hosts on this machine come along too.
@@ -12,13 +14,15 @@ fn is_ours(name: &str) -> bool {
     name.trim().get(..OUR_NAMES.len()).is_some_and(|start| start.eq_ignore_ascii_case(OUR_NAMES))
 }
 
-/// Takes the host's cookies out of a request.
-pub(super) fn remove_ours(headers: &mut HeaderMap) {
+/// Takes out of a request the host's cookies, and those that are credentials for it.
+pub(super) fn remove_ours(headers: &mut HeaderMap, credentials: &[Arc<str>]) {
     let mut kept: Vec<Vec<u8>> = Vec::new();
     for value in headers.get_all(header::COOKIE) {
         for pair in value.as_bytes().split(|byte| *byte == b';') {
             let pair = pair.trim_ascii();
             let ours = pair.get(..OUR_NAMES.len()).is_some_and(|s| s.eq_ignore_ascii_case(OUR_NAMES.as_bytes()));
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii_end();
+            let ours = ours || credentials.iter().any(|credential| credential.as_bytes() == name);
             if !ours && !pair.is_empty() {
                 kept.push(pair.to_vec());
             }
@@ -119,12 +123,12 @@ mod tests {
     #[test]
     fn the_hosts_cookies_do_not_reach_a_plugin() {
         let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, HeaderValue::from_static("a=1; midplane_7420=secret;b=2"));
+        headers.append(header::COOKIE, HeaderValue::from_static("a=1; midplane_7420=secret;b=2; sso=secret; sso2=3"));
         headers.append(header::COOKIE, HeaderValue::from_static("midplane_7421=other"));
-        remove_ours(&mut headers);
-        assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+        remove_ours(&mut headers, &["sso".into()]);
+        assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; sso2=3"]);
         headers.insert(header::COOKIE, HeaderValue::from_static("midplane_7420=secret"));
-        remove_ours(&mut headers);
+        remove_ours(&mut headers, &[]);
         assert!(!headers.contains_key(header::COOKIE));
     }
 }

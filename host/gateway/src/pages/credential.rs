@@ -38,7 +38,7 @@ impl Body for WhileValid {
         let Self { identity, ended, .. } = &mut *self;
         let ended = ended.get_or_insert_with(|| {
             let identity = identity.clone();
-            Box::pin(async move { identity.ended().await })
+            Box::pin(async move { _ = identity.ended().await })
         });
         ended.as_mut().poll(cx).map(|()| Some(Err("the token has ended".into())))
     }

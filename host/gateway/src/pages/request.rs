@@ -55,7 +55,8 @@ pub(super) fn for_plugin(
     if auth::is_ours(shared, &parts.headers) {
         parts.headers.remove(header::AUTHORIZATION);
     }
-    cookies::remove_ours(&mut parts.headers);
+    let authenticator = shared.vouching.current();
+    cookies::remove_ours(&mut parts.headers, authenticator.as_ref().map_or(&[], |office| office.cookies()));
     if let Ok(prefix) = HeaderValue::from_str(&visitor.prefix) {
         parts.headers.insert(FORWARDED_PREFIX, prefix);
     }

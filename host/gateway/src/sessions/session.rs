@@ -88,7 +88,7 @@ impl Session {
     pub fn admits(&self, identity: &Arc<Identity>, token: &str) -> bool {
         let shown = digest(token);
         let known = shown == self.token || self.former == Some(shown);
-        known && Arc::ptr_eq(&self.identity, identity)
+        known && Arc::ptr_eq(&self.identity.principal, &identity.principal)
     }
 
     /// Takes what the former connection leaves, ends that if it is still there, and goes on here with another secret. The one
@@ -102,6 +102,8 @@ impl Session {
                 former.subscriptions.take()
             }),
         };
+        // The same principal, perhaps by another credential.
+        self.identity = connection.identity.clone();
         (self.former, self.token) = (Some(digest(shown)), token);
         away
     }

@@ -41,7 +41,7 @@ impl Table {
     pub fn forget(&mut self, grace: Duration, now: Instant) -> impl Iterator<Item = Change> {
         let over = move |session: &Session| {
             let waits = session.away_since().map(|since| now.saturating_duration_since(since));
-            waits.is_some_and(|waited| waited >= grace || !session.identity.is_valid()) || session.is_lost()
+            waits.is_some_and(|waited| waited >= grace || session.identity.is_over()) || session.is_lost()
         };
         self.0.extract_if(move |_, session| over(session)).map(|(_, session)| Change::of("closed", &session))
     }

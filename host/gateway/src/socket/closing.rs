@@ -17,6 +17,8 @@ pub(crate) enum CloseReason {
     Silent,
     /// The token was revoked or has expired.
     Unauthenticated,
+    /// Nobody could say whether its credential is still good; it may come back.
+    Unconfirmed,
     /// The host stops.
     GoingAway,
     /// Its session went on elsewhere.
@@ -41,7 +43,7 @@ impl CloseReason {
             Self::Unauthenticated => (4001, "the token is no longer valid".to_owned()),
             Self::Superseded => (4009, "the session went on elsewhere".to_owned()),
             Self::SessionClosed => (1000, "the session was closed".to_owned()),
-            Self::GoingAway => (4012, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),
+            Self::GoingAway | Self::Unconfirmed => (4012, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),
             Self::SlowConsumer => (4008, "slow consumer".to_owned()),
             Self::MessageTooLarge => (4013, "message too large".to_owned()),
             Self::RateLimited => (4029, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),

@@ -36,7 +36,11 @@ use midplane_model::{
     limits::{SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES},
 };
 
-use crate::{problem::Problem, shared::Shared, tokens::Identity};
+use crate::{
+    problem::Problem,
+    shared::Shared,
+    tokens::{End, Identity},
+};
 pub(crate) use closing::CloseReason;
 pub(crate) use confirming::start as start_confirming;
 pub(crate) use connection::Connection;
@@ -55,7 +59,7 @@ pub(crate) async fn upgrade(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let message_bytes = shared.config.limits.message_bytes;
-    let upgrade = handshake(upgrade, message_bytes)?.protocols([PROTOCOL]).max_frame_size(message_bytes);
+    let upgrade = handshake(upgrade, message_bytes)?.protocols([PROTOCOL]);
     if upgrade.requested_protocols().next().is_some() && upgrade.selected_protocol().is_none() {
         let fault = Fault::new(ErrorCode::UnsupportedVersion, "none of the subprotocols offered is spoken here");
         let detail = format!("{}; offer {PROTOCOL:?}", fault.message);
@@ -71,7 +75,8 @@ pub(crate) async fn upgrade(
     }))
 }
 
-/// What every socket begins with: a handshake, buffers of our size and a bound for messages.
+/// What every socket begins with: a handshake, buffers of our size and a bound for messages. It holds for frames too: one is read
+/// whole before its message is looked at.
 pub(crate) fn handshake(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     message_bytes: usize,
@@ -83,7 +88,8 @@ pub(crate) fn handshake(
     Ok(upgrade
         .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
         .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
-        .max_message_size(message_bytes))
+        .max_message_size(message_bytes)
+        .max_frame_size(message_bytes))
 }
 
 /// Serves one socket to its end: whichever side closes it, everything that belongs to it has ended when this returns.
@@ -106,7 +112,10 @@ async fn run(shared: &Arc<Shared>, socket: WebSocket, identity: Arc<Identity>, s
 /// Ends the socket when its token does.
 async fn watch_token(connection: &Connection, identity: &Identity) {
     tokio::select! {
-        () = identity.ended() => connection.closing.request(CloseReason::Unauthenticated),
+        end = identity.ended() => connection.closing.request(match end {
+            End::Invalid => CloseReason::Unauthenticated,
+            End::Unconfirmed => CloseReason::Unconfirmed,
+        }),
         () = connection.closing.requested() => {}
     }
 }

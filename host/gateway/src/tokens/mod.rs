@@ -17,7 +17,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use midplane_model::{ErrorCode, Fault, Principal, Scope, limits::TOKENS_MAX};
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use identity::Identity;
+pub(crate) use identity::{End, Identity};
 pub use record::TokenRecord;
 
 /// Keeps the issued tokens across restarts.

@@ -9,6 +9,7 @@ use super::{
     types::{definition, named},
 };
 use crate::{
+    authenticating,
     install::PluginFiles,
     lock::GrantSet,
     manifest::Manifest,
@@ -35,6 +36,9 @@ pub fn explain(files: &PluginFiles) -> (Report, Vec<Interface>) {
             .is_ok();
     if links && services.is_empty() && hooks.is_empty() {
         problems.push("it exports nothing that the host could serve or call".to_owned());
+    }
+    if links {
+        problems.extend(authenticating::check(&hooks, manifest).err().map(|error| error.to_string()));
     }
     problems.extend(routes::check(&manifest.routes, &services).err().map(|error| error.to_string()));
     problems.extend(unknown_scopes(manifest, &services));

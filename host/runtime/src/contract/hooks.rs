@@ -7,7 +7,7 @@ use wasmtime::{
 
 use super::v0_1;
 use crate::{
-    bindings::{Ending, Error, Event, Occasion, Snapshot},
+    bindings::{Credential, Ending, Error, Event, Identity, Occasion, Snapshot},
     instance::Guest,
     package::LoadError,
 };
@@ -15,8 +15,10 @@ use crate::{
 const LIFECYCLE: &str = "midplane:host/lifecycle@0.2.0";
 const SUBSCRIBER: &str = "midplane:host/subscriber@0.2.0";
 const STATE: &str = "midplane:host/state@0.2.0";
+const AUTHENTICATOR: &str = "midplane:host/authenticator@0.2.0";
 
 pub type Outcome = (Result<(), Error>,);
+pub type Authenticated = (Result<Option<Identity>, Error>,);
 
 /// The optional exports, looked up once. None of them is obligatory.
 #[derive(Default)]
@@ -27,6 +29,7 @@ pub struct Hooks {
     pub on_event: Option<OnEvent>,
     pub save: Option<TypedFunc<(), (Result<Snapshot, Error>,)>>,
     pub restore: Option<TypedFunc<(Snapshot,), Outcome>>,
+    pub authenticate: Option<TypedFunc<(Credential,), Authenticated>>,
 }
 
 /// `lifecycle.start`
@@ -84,14 +87,15 @@ impl OnEvent {
 }
 
 /// Enters a hook beside other calls, and says which task began.
-pub async fn enter<P>(
-    function: TypedFunc<P, Outcome>,
+pub async fn enter<P, R>(
+    function: TypedFunc<P, R>,
     accessor: &Accessor<Guest>,
     params: P,
     began: impl FnOnce(GuestTaskId),
-) -> wasmtime::Result<Outcome>
+) -> wasmtime::Result<R>
 where
     P: ComponentNamedList + Lower + 'static,
+    R: ComponentNamedList + Lift + 'static,
 {
     let call = accessor.with(|access| function.start_call_concurrent(access, params))?;
     began(call.task());
@@ -118,6 +122,7 @@ impl Hooks {
             health: look.either(LIFECYCLE, v0_1::LIFECYCLE, "health")?,
             save: look.either(STATE, v0_1::STATE, "save")?,
             restore: look.either(STATE, v0_1::STATE, "restore")?,
+            authenticate: look.typed(AUTHENTICATOR, "authenticate")?,
         })
     }
 }

@@ -23,11 +23,18 @@ pub enum Refusal {
     NotLocked,
 }
 
-/// Trust on first use: a name that is seen for the first time is loaded with what it asks for. Afterwards only the grants
-/// must not grow; with `locked`, nothing may differ.
+/// Kinds of grants that the first use does not bring: who has them decides who else comes in.
+const NEVER_BY_FIRST_USE: &[&str] = &["authenticator"];
+
+/// Trust on first use: a name that is seen for the first time is loaded with what it asks for, unless that is among
+/// `NEVER_BY_FIRST_USE`. Afterwards only the grants must not grow; with `locked`, nothing may differ.
 pub fn admit(entry: Option<&Entry>, candidate: &Candidate, locked: bool) -> Result<(), Refusal> {
     let Some(pin) = entry.and_then(|entry| entry.pin.as_ref()) else {
-        return if locked { Err(Refusal::NotLocked) } else { Ok(()) };
+        return match NEVER_BY_FIRST_USE.iter().any(|kind| candidate.asks.has(kind)) {
+            _ if locked => Err(Refusal::NotLocked),
+            true => Err(Refusal::Unapproved { added: candidate.asks.clone() }),
+            false => Ok(()),
+        };
     };
     if locked && (pin.version != candidate.version || pin.sha256 != candidate.sha256) {
         return Err(Refusal::Differs { locked: Box::new(pin.clone()) });
@@ -65,6 +72,13 @@ mod tests {
         for (entry, candidate, locked, expected) in [
             (None, wants("a", json!({"terminals": true})), false, Ok(())),
             (None, wants("a", json!({})), true, Err(Refusal::NotLocked)),
+            (
+                None,
+                wants("a", json!({"authenticator": ["bearer"]})),
+                false,
+                unapproved(json!({"authenticator": ["bearer"]})),
+            ),
+            (None, wants("a", json!({"authenticator": ["bearer"]})), true, Err(Refusal::NotLocked)),
             (Some(&Entry::default()), wants("a", json!({})), true, Err(Refusal::NotLocked)),
             (Some(&same), wants("b", json!({})), false, Ok(())),
             (Some(&same), wants("b", json!({"methods": ["a.b"]})), false, unapproved(json!({"methods": ["a.b"]}))),

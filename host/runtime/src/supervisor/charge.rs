@@ -70,6 +70,9 @@ impl Supervisor {
             self.apply(name, unmet(&error));
             return;
         }
+        let package = plugin.package.clone();
+        self.take_office(name, &package);
+        let Some(plugin) = self.plugins.get(name) else { return };
         let saved = match &plugin.generation {
             Some(generation) => generation.saved.clone(),
             None => plugin.saved.clone().unwrap_or_default(),
@@ -81,7 +84,7 @@ impl Supervisor {
         if plugin.life.failure().is_some() {
             plugin.slot.metrics.restarts.add(1);
         }
-        let (workshop, package, missing) = (self.workshop(plugin), plugin.package.clone(), plugin.missing());
+        let (workshop, missing) = (self.workshop(plugin), plugin.missing());
         let kind = Kind::Start { saved: saved.clone() };
         self.work(
             name,

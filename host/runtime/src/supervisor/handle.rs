@@ -149,6 +149,11 @@ impl Plugins {
         self.ask.table.find(name).ok_or_else(|| no_plugin(name))
     }
 
+    /// The plugin that has the office of the authenticator.
+    pub(crate) fn authenticator(&self) -> Option<Arc<Shown>> {
+        self.ask.table.authenticator()
+    }
+
     /// Log lines, oldest first; where there are none, waits for the next one, at most `wait`.
     ///
     /// # Errors

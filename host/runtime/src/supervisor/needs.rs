@@ -27,6 +27,9 @@ impl Supervisor {
             let chain: Vec<&str> = chain.iter().map(PluginName::as_str).collect();
             return Err(LoadError::Circular { chain: chain.join(" → ") });
         }
+        if let Some(holder) = self.authenticator_beside(name).filter(|_| package.authenticates()) {
+            return Err(LoadError::SecondAuthenticator { holder: holder.to_string() });
+        }
         for (name, range) in &package.manifest.dependencies {
             let there = self.plugins.get(name).filter(|plugin| plugin.life.is_up());
             let version = there.map(|plugin| &plugin.package.manifest.version);
@@ -45,6 +48,20 @@ impl Supervisor {
             })?;
         }
         Ok(())
+    }
+
+    /// Another plugin that has the office of the authenticator, as long as it serves or will soon.
+    fn authenticator_beside(&self, name: &PluginName) -> Option<&PluginName> {
+        let holder = self.authenticator.as_ref().filter(|holder| *holder != name)?;
+        let plugin = self.plugins.get(holder)?;
+        (plugin.package.authenticates() && plugin.life.state().takes_calls()).then_some(holder)
+    }
+
+    /// A plugin that is about to serve a package takes the office that the package is for.
+    pub(super) fn take_office(&mut self, name: &PluginName, package: &Package) {
+        if package.authenticates() {
+            self.authenticator = Some(name.clone());
+        }
     }
 
     /// The plugins that a package needs: its dependencies, and for each import whoever serves it, or would best.

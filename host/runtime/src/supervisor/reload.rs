@@ -93,6 +93,7 @@ impl Supervisor {
             self.not_replaced(name, &with.source.describe(), &error, asked);
             return;
         }
+        self.take_office(name, &with.package);
         self.settle(name);
         self.apply(name, Happened::ReloadBegun(with.why.clone()));
         let Some(plugin) = self.plugins.get(name) else { return };

@@ -97,6 +97,13 @@ impl Table {
         self.0.read().unwrap_or_else(PoisonError::into_inner).plugins.get(name).cloned()
     }
 
+    /// Who has the office of the authenticator: one at a time serves a package for it, or will soon.
+    pub fn authenticator(&self) -> Option<Arc<Shown>> {
+        let lines = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let has = |shown: &&Arc<Shown>| shown.package.authenticates() && shown.slot.status().state.takes_calls();
+        lines.plugins.values().find(has).cloned()
+    }
+
     pub fn list(&self) -> Vec<Summary> {
         let lines = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut list: Vec<Summary> = lines.plugins.values().map(|shown| shown.summary()).collect();
