@@ -3,6 +3,9 @@
 //!
 //! Knows neither terminals nor clocks: bytes to lines and back.
 
+mod pace;
+mod text;
+
 use std::{
     io::{self, BufRead, Read},
     time::Duration,
@@ -11,6 +14,8 @@ use std::{
 use serde_json::{Value, json};
 
 use super::size::Size;
+pub use pace::Pace;
+pub use text::TextPieces;
 
 /// Longest line that is read; an event of this host's has at most 64 KiB of output, six times that as JSON.
 const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -164,59 +169,6 @@ fn refused(number: u64, problem: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("line {number} {problem}"))
 }
 
-/// Turns pieces of output into text: a character that is cut waits for its rest, bytes that are none become U+FFFD.
-#[derive(Default)]
-pub struct TextPieces {
-    begun: Vec<u8>,
-}
-
-impl TextPieces {
-    pub fn push(&mut self, bytes: &[u8]) -> String {
-        self.begun.extend_from_slice(bytes);
-        let whole = self.begun.len() - super::scan::unfinished_char(&self.begun);
-        let later = self.begun.split_off(whole);
-        let text = String::from_utf8_lossy(&self.begun).into_owned();
-        self.begun = later;
-        text
-    }
-
-    /// What waits for a rest that does not come.
-    pub fn finish(&mut self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut self.begun)).into_owned()
-    }
-}
-
-/// When the events of a recording are due while it is played.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    speed: f64,
-    idle_limit: Option<Duration>,
-    /// Of the last event, as recorded and as played.
-    recorded: Duration,
-    played: Duration,
-}
-
-impl Pace {
-    /// `speed` times as fast, which is above 0, and never waiting longer than `idle_limit` (of the recording's time).
-    #[must_use]
-    pub fn new(speed: f64, idle_limit: Option<Duration>) -> Self {
-        Self { speed, idle_limit, recorded: Duration::ZERO, played: Duration::ZERO }
-    }
-
-    /// How long after the beginning an event is due that was recorded at `at`. To be asked for each, in order.
-    pub fn due(&mut self, at: Duration) -> Duration {
-        let gap = at.saturating_sub(self.recorded);
-        let gap = self.idle_limit.map_or(gap, |limit| gap.min(limit));
-        self.recorded = self.recorded.max(at);
-        // A speed near 0 would make it longer than time can be told: then it is due never, which is what was asked for.
-        self.played = Duration::try_from_secs_f64(gap.as_secs_f64() / self.speed)
-            .ok()
-            .and_then(|gap| self.played.checked_add(gap))
-            .unwrap_or(Duration::MAX);
-        self.played
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,22 +233,5 @@ mod tests {
         ] {
             assert!(problem(text).unwrap_err().starts_with(line), "{text:?}");
         }
-    }
-
-    #[test]
-    fn characters_that_are_cut_come_whole_and_others_as_replacements() {
-        let mut pieces = TextPieces::default();
-        let bytes = "ä漢\u{1f600}".as_bytes();
-        let text: String = bytes.iter().map(|byte| pieces.push(&[*byte])).collect();
-        assert_eq!(text + &pieces.finish(), "ä漢\u{1f600}");
-        assert_eq!((pieces.push(b"a\xffb\xe6\xbc"), pieces.finish()), ("a\u{fffd}b".into(), "\u{fffd}".into()));
-    }
-
-    #[test]
-    fn a_pace_shortens_pauses_and_divides_by_the_speed() {
-        let mut pace = Pace::new(2.0, Some(Duration::from_secs(4)));
-        let due: Vec<u64> = [1, 2, 100, 99, 102].map(|at| pace.due(Duration::from_secs(at)).as_millis() as u64).into();
-        assert_eq!(due, [500, 1000, 3000, 3000, 4000]);
-        assert_eq!(Pace::new(1e-300, None).due(Duration::from_secs(1)), Duration::MAX);
     }
 }

@@ -7,20 +7,21 @@
 //! than a quarter is unacknowledged. Then it gets what it missed from the ring, or a snapshot where that is more than a
 //! window, the ring has moved on, or the size changed meanwhile.
 
+mod typing;
+
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
 use midplane_model::{
-    ErrorCode, Frame, PeerId,
+    Frame, PeerId,
     limits::{FRAME_BYTES_MAX, SCROLLBACK_LINES_MAX, TERMINAL_RING_BYTES, UNACKED_BYTES_DEFAULT},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
     frames::{self, EndReason},
-    input::InputQueue,
     lineage::Lineage,
     options::Role,
     output::{Depth, Output},
@@ -283,44 +284,6 @@ impl AttachmentState {
         self.told.size = snapshot.size;
         self.catching_up = false;
         self.ready = frames::snapshot(&snapshot).into();
-    }
-
-    /// Takes an acknowledgement. Acknowledging less than before, or what was never sent, is ignored.
-    pub(super) fn acknowledge(&mut self, offset: u64) {
-        if offset <= self.position {
-            self.acked = self.acked.max(offset);
-        }
-    }
-
-    /// Takes input that continues what was accepted; says what it cannot take by META and how far it came by INPUT_ACK.
-    pub(super) fn input(&mut self, offset: u64, bytes: &[u8], queue: &mut InputQueue) {
-        if self.role == Role::View {
-            return self.refuse(ErrorCode::Forbidden, "this attachment views; only the driver may send input");
-        }
-        let known = self.input.accepted.saturating_sub(offset);
-        if offset > self.input.accepted {
-            let message = format!("input continues at {}, not at {offset}", self.input.accepted);
-            return self.refuse(ErrorCode::Conflict, &message);
-        }
-        let new = &bytes[usize::try_from(known).unwrap_or(usize::MAX).min(bytes.len())..];
-        let taken = queue.push_some(new);
-        self.input.accepted += taken as u64;
-        self.input.ack_due = true;
-        if taken < new.len() {
-            self.input.starved = true;
-            self.refuse(ErrorCode::Unavailable, "the program does not read its input; send on from INPUT_ACK");
-        }
-    }
-
-    /// There is room for input again; `None` when this attachment has not waited for it.
-    pub(super) fn input_has_room(&mut self) -> Option<()> {
-        std::mem::take(&mut self.input.starved).then(|| self.input.room_due = true)
-    }
-
-    pub(super) fn refuse(&mut self, code: ErrorCode, message: &str) {
-        if self.notices.len() < NOTICES_MAX {
-            self.notices.push_back(frames::refusal(code, message));
-        }
     }
 
     /// For lossless attachments: up to which offset the program may write without overtaking this reader.

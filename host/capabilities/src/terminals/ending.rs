@@ -1,20 +1,70 @@
 //! How a terminal is closed: politely first, and never by halves.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use super::{error::TerminalError, options::TerminalEvent, terminal::Terminal, waiting::when};
+use super::{error::TerminalError, options::TerminalEvent, registry::Terminals, terminal::Terminal, waiting::when};
 use crate::child::Audience;
 
+/// How long an exited terminal keeps its screen and exit code for those who come late.
+const EXITED_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Time a program has to leave after SIGHUP.
 const HANG_UP_GRACE: Duration = Duration::from_secs(2);
 /// Time the kernel has to end a program after SIGKILL.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
+impl Terminals {
+    /// Ends the program (SIGHUP, SIGKILL after 2 s) with all jobs of its session, and forgets the terminal; returns when
+    /// it is gone. Dropping the future does not stop that.
+    pub async fn close(&self, id: &str) -> Result<(), TerminalError> {
+        let terminal = self.find(id)?;
+        self.begin_close(&terminal);
+        when(&terminal, |state| state.closed.then_some(())).await;
+        Ok(())
+    }
+
+    /// Closes all terminals and lets none be opened any more; returns when their processes and threads are gone, 7 s
+    /// later at most.
+    pub async fn shutdown(&self) {
+        self.open_no_more();
+        for terminal in self.all() {
+            self.begin_close(&terminal);
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    fn begin_close(&self, terminal: &Arc<Terminal>) {
+        if std::mem::replace(&mut terminal.lock().closing, true) {
+            return;
+        }
+        let (this, terminal) = (self.clone(), Arc::clone(terminal));
+        self.0.tasks.spawn(async move {
+            close(&terminal).await;
+            this.forget(&terminal.id);
+            send_away(&terminal);
+        });
+    }
+
+    /// Closes terminals whose program ended long ago. Done when somebody looks, so that no timer is needed.
+    pub(super) fn forget_expired(&self) {
+        let expired = |ended_at: Instant| ended_at.elapsed() > EXITED_KEPT;
+        for terminal in self.all() {
+            if terminal.lock().ended_at.is_some_and(expired) {
+                self.begin_close(&terminal);
+            }
+        }
+    }
+}
+
 /// Ends the program (SIGHUP, 2 s, SIGKILL), what is left of its session, and its threads. Must run to its end: spawn it.
-pub(super) async fn close(terminal: &Arc<Terminal>) {
+async fn close(terminal: &Arc<Terminal>) {
     hang_up(terminal);
     if timeout(HANG_UP_GRACE, ended(terminal)).await.is_err() {
         report(terminal, terminal.kill());
@@ -49,7 +99,7 @@ fn ended(terminal: &Terminal) -> impl Future<Output = ()> {
 }
 
 /// The terminal is gone: ends its attachments, and tells the host.
-pub(super) fn send_away(terminal: &Terminal) {
+fn send_away(terminal: &Terminal) {
     terminal.update(|state| state.closed = true);
     terminal.emit(TerminalEvent::Closed { id: Arc::clone(&terminal.id) });
 }

@@ -10,9 +10,18 @@ use super::{
     registry::Terminals,
     size::Size,
     spawn::{Launch, Spawned},
-    terminal::{Identity, Terminal},
+    terminal::Terminal,
     wake::{self, Alarm},
 };
+
+/// What identifies a new terminal.
+pub(super) struct Identity {
+    pub(super) id: Arc<str>,
+    pub(super) epoch: Arc<str>,
+    pub(super) name: String,
+    pub(super) size: Size,
+    pub(super) opened_by: Option<String>,
+}
 
 impl Terminals {
     /// Starts a program on a new terminal. Dropping the future does not stop it: the terminal may be open and listed.

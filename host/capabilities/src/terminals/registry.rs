@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use midplane_model::{PeerId, limits::TERMINAL_ATTACHMENTS_MAX};
@@ -13,25 +12,20 @@ use tokio_util::task::TaskTracker;
 use super::{
     attachment::{AttachmentStart, AttachmentState},
     budget::Budget,
-    channel, ending,
+    channel,
     error::TerminalError,
     lineage::Lineage,
     options::{
         AttachOptions, Attachment, OutputPiece, ScreenText, SizePolicy, Status, TerminalEvent, TerminalInfo,
-        TerminalsConfig, WaitFor, WaitOutcome,
+        TerminalsConfig,
     },
     shell::Command,
     size::Size,
     spawn::checked_name,
     state::State,
     terminal::Terminal,
-    waiting,
-    waiting::when,
 };
 use crate::child::{Audience, parse_signal};
-
-/// How long an exited terminal keeps its screen and exit code for those who come late.
-const EXITED_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// The terminals of a host; clones are the same. They belong to the host, not to a plugin or a client, and live until
 /// they are closed, or for 24 hours after their program's end.
@@ -79,38 +73,6 @@ impl Terminals {
     /// `NotFound`, as for every method that takes an id.
     pub fn get(&self, id: &str) -> Result<TerminalInfo, TerminalError> {
         Ok(self.find(id)?.info())
-    }
-
-    /// Ends the program (SIGHUP, SIGKILL after 2 s) with all jobs of its session, and forgets the terminal; returns when
-    /// it is gone. Dropping the future does not stop that.
-    pub async fn close(&self, id: &str) -> Result<(), TerminalError> {
-        let terminal = self.find(id)?;
-        self.begin_close(&terminal);
-        when(&terminal, |state| state.closed.then_some(())).await;
-        Ok(())
-    }
-
-    /// Closes all terminals and lets none be opened any more; returns when their processes and threads are gone, 7 s
-    /// later at most.
-    pub async fn shutdown(&self) {
-        self.table().shutting_down = true;
-        for terminal in self.all() {
-            self.begin_close(&terminal);
-        }
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
-    }
-
-    fn begin_close(&self, terminal: &Arc<Terminal>) {
-        if std::mem::replace(&mut terminal.lock().closing, true) {
-            return;
-        }
-        let (this, terminal) = (self.clone(), Arc::clone(terminal));
-        self.0.tasks.spawn(async move {
-            ending::close(&terminal).await;
-            this.forget(&terminal.id);
-            ending::send_away(&terminal);
-        });
     }
 
     /// Sends a signal by name (`INT`, `TERM`, …) to the job in the foreground.
@@ -188,18 +150,6 @@ impl Terminals {
         let offset = from.max(ring.start());
         let bytes = ring.read(offset, limit_bytes);
         Ok(OutputPiece { offset, next: offset + bytes.len() as u64, lost_bytes: offset - from, bytes })
-    }
-
-    /// Waits for a condition, `limit` at most. Dropping the future is safe.
-    ///
-    /// # Errors
-    /// `WaitTimedOut`; `Exited` when the program ended without writing the text; `BadParameter` for an empty text.
-    pub async fn wait(&self, id: &str, until: WaitFor, limit: Duration) -> Result<WaitOutcome, TerminalError> {
-        if until == WaitFor::Text(String::new()) {
-            let message = "an empty text is always there".to_owned();
-            return Err(TerminalError::BadParameter { path: "params.until.text", message });
-        }
-        waiting::wait(&*self.find(id)?, until, limit).await
     }
 
     /// Attaches a client. What it has seen before counts if `resume` is of this epoch, the size is the same and the ring
@@ -319,22 +269,17 @@ impl Terminals {
         Ok(Arc::clone(&entry.terminal))
     }
 
-    fn all(&self) -> Vec<Arc<Terminal>> {
+    /// From now on nothing is opened or recorded.
+    pub(super) fn open_no_more(&self) {
+        self.table().shutting_down = true;
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Terminal>> {
         self.table().terminals.values().map(|entry| Arc::clone(&entry.terminal)).collect()
     }
 
     pub(super) fn forget(&self, id: &str) {
         self.table().terminals.remove(id);
-    }
-
-    /// Closes terminals whose program ended long ago. Done when somebody looks, so that no timer is needed.
-    pub(super) fn forget_expired(&self) {
-        let expired = |ended_at: Instant| ended_at.elapsed() > EXITED_KEPT;
-        for terminal in self.all() {
-            if terminal.lock().ended_at.is_some_and(expired) {
-                self.begin_close(&terminal);
-            }
-        }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -8,9 +8,24 @@ use super::{
     error::TerminalError,
     options::{WaitFor, WaitOutcome},
     output::Output,
+    registry::Terminals,
     state::State,
     terminal::Terminal,
 };
+
+impl Terminals {
+    /// Waits for a condition, `limit` at most. Dropping the future is safe.
+    ///
+    /// # Errors
+    /// `WaitTimedOut`; `Exited` when the program ended without writing the text; `BadParameter` for an empty text.
+    pub async fn wait(&self, id: &str, until: WaitFor, limit: Duration) -> Result<WaitOutcome, TerminalError> {
+        if until == WaitFor::Text(String::new()) {
+            let message = "an empty text is always there".to_owned();
+            return Err(TerminalError::BadParameter { path: "params.until.text", message });
+        }
+        wait_on(&*self.find(id)?, until, limit).await
+    }
+}
 
 /// Waits until `check` finds something. Dropping it is safe.
 pub(super) async fn when<T>(terminal: &Terminal, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
@@ -28,7 +43,7 @@ pub(super) async fn when<T>(terminal: &Terminal, mut check: impl FnMut(&mut Stat
 
 /// # Errors
 /// `WaitTimedOut`; `Exited` when the program ended without the text or the command.
-pub(super) async fn wait(terminal: &Terminal, until: WaitFor, limit: Duration) -> Result<WaitOutcome, TerminalError> {
+async fn wait_on(terminal: &Terminal, until: WaitFor, limit: Duration) -> Result<WaitOutcome, TerminalError> {
     let deadline = Instant::now() + limit;
     let met = async {
         match until {
