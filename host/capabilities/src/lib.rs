@@ -14,6 +14,8 @@ mod leaks;
 pub mod processes;
 mod ring;
 pub mod search;
+#[cfg(test)]
+mod small_disk;
 pub mod storage;
 pub mod terminals;
 pub mod watch;

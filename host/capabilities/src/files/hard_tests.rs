@@ -7,7 +7,6 @@ use std::{
         ffi::OsStrExt as _,
         fs::{FileTypeExt as _, symlink},
     },
-    process::Command,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -15,6 +14,7 @@ use super::{
     tests::{Case, code, rel},
     *,
 };
+use crate::small_disk::SmallDisk;
 
 /// Entries of the large directory: three pages. `MIDPLANE_TEST_ENTRIES` may say more.
 const ENTRIES: usize = 12_000;
@@ -177,40 +177,11 @@ async fn what_is_no_file_is_neither_copied_nor_sent() {
     drop(socket);
 }
 
-/// A small file system of its own.
-struct Mounted<'a>(&'a Path);
-
-impl<'a> Mounted<'a> {
-    fn small(at: &'a Path) -> Option<Self> {
-        let options = ["-t", "tmpfs", "-o", "size=256k", "tmpfs"];
-        let mounted = Command::new("mount").args(options).arg(at).output().is_ok_and(|output| output.status.success());
-        mounted.then(|| Self(at))
-    }
-
-    /// Runs a test again where its user may mount: in name spaces of its own. Nothing is shown on a system that has none.
-    fn elsewhere(test: &str) {
-        let allowed = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
-        if !allowed(Command::new("unshare").args(["-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])) {
-            return;
-        }
-        let program = std::env::current_exe().expect("this program");
-        let again = Command::new("unshare").arg("-Urm").arg(program).args(["--exact", test]).output().expect("unshare");
-        let said = String::from_utf8_lossy(&again.stdout);
-        assert!(again.status.success() && said.contains("1 passed"), "{said}");
-    }
-}
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_and_one_that_is_read_only_leave_every_file_as_it_was() {
     let folder = tempfile::tempdir().expect("temporary directory");
-    let Some(mounted) = Mounted::small(folder.path()) else {
-        return Mounted::elsewhere(
+    let Some(disk) = SmallDisk::mount(folder.path(), 256) else {
+        return SmallDisk::elsewhere(
             "files::hard_tests::a_full_disk_and_one_that_is_read_only_leave_every_file_as_it_was",
         );
     };
@@ -259,7 +230,7 @@ async fn a_full_disk_and_one_that_is_read_only_leave_every_file_as_it_was() {
         (vec!["a".into(), "second".into()], b"old".to_vec())
     );
 
-    assert!(Command::new("mount").args(["-o", "remount,ro"]).arg(mounted.0).status().expect("mount").success());
+    disk.forbid_writing();
     assert_eq!(code(write(&root, "a", "new").await), "forbidden");
     assert_eq!(code(write(&root, "new", "new").await), "forbidden");
     assert_eq!(code(root.edit(&rel("a"), edit("old", "new"), EditOptions::default()).await), "forbidden");

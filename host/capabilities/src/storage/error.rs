@@ -61,7 +61,8 @@ impl StorageError {
     }
 
     fn is_disk_full(&self) -> bool {
-        let Self::Write { source } = self else { return false };
+        // A file that was damaged by a full disk needs room to be repaired.
+        let (Self::Write { source } | Self::Open { source }) = self else { return false };
         matches!(&**source, redb::Error::Io(cause) if cause.kind() == io::ErrorKind::StorageFull)
     }
 }

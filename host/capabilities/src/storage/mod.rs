@@ -2,10 +2,12 @@
 //!
 //! A [`Storage`] owns the file and one writer thread; [`Namespace`] handles are cheap and know one plugin's keys only.
 //! Writes queue up and share durable transactions ([`queue`], [`writer`]); reads see the newest committed snapshot and
-//! never wait for a writer. What a plugin holds is counted in the same transactions ([`usage`]). This module does not know what the values mean, who may call it, or what JSON is.
+//! never wait for a writer. What a plugin holds is counted in the same transactions ([`usage`]). A disk that was full serves again
+//! when there is room ([`opened`]). This module does not know what the values mean, who may call it, or what JSON is.
 
 mod error;
 mod namespace;
+mod opened;
 mod queue;
 mod table;
 mod usage;
@@ -20,7 +22,6 @@ use std::{
 pub use error::StorageError;
 use midplane_model::PluginName;
 pub use namespace::{Namespace, Op};
-use redb::Database;
 pub use usage::{Gauge, Usage};
 
 /// The open store. Dropping it commits what is queued and joins the writer, which blocks for one commit at most;
@@ -32,7 +33,7 @@ pub struct Storage {
 
 /// What the handles and the writer thread have in common.
 struct Shared {
-    database: Database,
+    opened: opened::Opened,
     queue: queue::Queue,
     gauges: usage::Gauges,
 }
@@ -44,12 +45,12 @@ impl Storage {
     /// [`StorageError::InUse`] while another process has it open, [`StorageError::Format`] when it was written by a
     /// version of the host that this one does not understand, [`StorageError::Open`] for everything else.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
-        let database = table::open(path)?;
-        let gauges = usage::Gauges::load(&database).map_err(StorageError::read)?;
-        let shared = Arc::new(Shared { database, queue: queue::Queue::new(), gauges });
+        let opened = opened::Opened::open(path)?;
+        let gauges = opened.with(StorageError::read, usage::Gauges::load)?;
+        let shared = Arc::new(Shared { opened, queue: queue::Queue::new(), gauges });
         let thread = std::thread::Builder::new().name("storage-writer".into()).spawn({
             let shared = shared.clone();
-            move || writer::run(&shared.database, &shared.queue, &shared.gauges)
+            move || writer::run(&shared.opened, &shared.queue, &shared.gauges)
         });
         let thread = thread.map_err(|cause| StorageError::Start { source: Arc::new(cause) })?;
         Ok(Self { shared, writer: Mutex::new(Some(thread)) })

@@ -10,6 +10,8 @@ use midplane_model::{
     },
 };
 
+use redb::Database;
+
 use super::{Shared, error::StorageError, queue::Write, table, usage::Gauge};
 
 /// The keys of one plugin; cheap to clone. Keys are UTF-8 of 1 to `STORAGE_KEY_BYTES_MAX` bytes, values bytes up to
@@ -81,7 +83,7 @@ impl Namespace {
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
         check_key(key)?;
         let key = key.to_owned();
-        self.read(move |shared, plugin| table::get(&shared.database, plugin, &key)).await
+        self.read(move |database, plugin| table::get(database, plugin, &key)).await
     }
 
     /// Up to `limit` (at most `STORAGE_KEYS_MAX`) keys with `prefix`, in byte order, beginning after the key `after`.
@@ -92,7 +94,7 @@ impl Namespace {
     pub async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StorageError> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         let limit = limit.min(STORAGE_KEYS_MAX);
-        self.read(move |shared, plugin| table::list(&shared.database, plugin, &prefix, after.as_deref(), limit)).await
+        self.read(move |database, plugin| table::list(database, plugin, &prefix, after.as_deref(), limit)).await
     }
 
     /// Entries as [`Namespace::list`] has keys. A page ends before the entry with which its keys and values would be more than
@@ -108,8 +110,7 @@ impl Namespace {
     ) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         let limit = limit.min(STORAGE_KEYS_MAX);
-        self.read(move |shared, plugin| table::entries(&shared.database, plugin, &prefix, after.as_deref(), limit))
-            .await
+        self.read(move |database, plugin| table::entries(database, plugin, &prefix, after.as_deref(), limit)).await
     }
 
     /// Stores `value`; durable when this resolves.
@@ -187,11 +188,11 @@ impl Namespace {
 
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Shared, &str) -> Result<T, redb::Error> + Send + 'static,
+        read: impl FnOnce(&Database, &str) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StorageError> {
         let this = self.clone();
-        let result = tokio::task::spawn_blocking(move || read(&this.shared, &this.plugin)).await;
-        result.map_err(|_| StorageError::Closed)?.map_err(StorageError::read)
+        let read = move || this.shared.opened.with(StorageError::read, |database| read(database, &this.plugin));
+        tokio::task::spawn_blocking(read).await.map_err(|_| StorageError::Closed)?
     }
 }
 

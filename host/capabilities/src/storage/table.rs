@@ -57,8 +57,8 @@ fn stamp(database: &Database) -> Result<u64, redb::Error> {
             }
             transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
         }
-        Some(FORMAT) => {}
-        Some(other) => return Ok(other),
+        // Nothing is written, for which there might be no room.
+        Some(found) => return Ok(found),
     }
     transaction.commit()?;
     Ok(FORMAT)

@@ -5,6 +5,7 @@ use midplane_model::{ErrorCode, Fault, limits::*};
 use serde_json::json;
 
 use super::*;
+use crate::small_disk::SmallDisk;
 
 fn store() -> (tempfile::TempDir, Storage) {
     let dir = tempfile::tempdir().expect("temporary directory");
@@ -26,6 +27,38 @@ async fn a_value_is_there_after_it_was_set_and_gone_after_delete() {
     assert!(notes.delete("a").await.expect("delete"));
     assert!(!notes.delete("a").await.expect("delete"));
     assert_eq!(notes.get("a").await.expect("get"), None);
+}
+
+#[tokio::test]
+async fn a_disk_that_was_full_serves_again_when_there_is_room() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let Some(_disk) = SmallDisk::mount(dir.path(), 8 * 1024) else {
+        return SmallDisk::elsewhere("storage::tests::a_disk_that_was_full_serves_again_when_there_is_room");
+    };
+    let storage = Storage::open(&dir.path().join("state.redb")).expect("open");
+    let notes = storage.namespace(&plugin("notes"));
+    notes.set("a", b"old".to_vec()).await.expect("set");
+    let filler = dir.path().join("filler");
+    let mut file = std::fs::File::create(&filler).expect("create");
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let mut written = 0;
+    let refused = loop {
+        match notes.set(&written.to_string(), vec![0; 64 * 1024]).await {
+            Ok(()) => written += 1,
+            Err(error) => break Fault::from(error),
+        }
+    };
+    assert_eq!(refused.code, ErrorCode::NoSpace, "{refused:?}");
+    let again = notes.set("b", vec![0; 64 * 1024]).await.expect_err("full");
+    assert_eq!(Fault::from(again).code, ErrorCode::NoSpace);
+    std::fs::remove_file(filler).expect("remove");
+    notes.set("b", b"new".to_vec()).await.expect("there is room again");
+    assert_eq!(notes.get("a").await.expect("get"), Some(b"old".to_vec()));
+    for key in (0..written).map(|n: u32| n.to_string()) {
+        assert_eq!(notes.get(&key).await.expect("get").map(|value| value.len()), Some(64 * 1024), "{key}");
+    }
+    assert_eq!(notes.get(&written.to_string()).await.expect("get"), None, "what was refused is not there");
 }
 
 #[tokio::test]
@@ -261,7 +294,7 @@ proptest::proptest! {
                 };
                 _ = notes.batch(steps.into_iter().map(op).collect()).await;
                 let usage = notes.gauge().read();
-                assert_eq!(usage, usage::recount(&storage.shared.database).remove("notes").unwrap_or_default());
+                assert_eq!(usage, storage.shared.opened.with(StorageError::read, |database| Ok(usage::recount(database))).expect("read").remove("notes").unwrap_or_default());
                 assert!(usage.bytes <= 800);
             }
         });

@@ -10,22 +10,23 @@ use redb::{Database, Durability, ReadableTable as _, Table, WriteTransaction};
 use super::{
     error::StorageError,
     namespace::Op,
+    opened::Opened,
     queue::{Queue, Request, Write},
     table::VALUES,
     usage::{Gauges, USAGE, Usage},
 };
 
 /// Runs until the queue is closed and empty.
-pub fn run(database: &Database, queue: &Queue, gauges: &Gauges) {
+pub fn run(opened: &Opened, queue: &Queue, gauges: &Gauges) {
     // If this thread ever panics, nobody shall wait for an answer that cannot come.
     let _guard = AbandonOnExit(queue);
     while let Some(group) = queue.take_group() {
-        match commit(database, &group) {
+        match opened.with(StorageError::write, |database| commit(database, &group)) {
             Ok(done) => {
                 gauges.set(done.usages);
                 answer(group, done.results);
             }
-            Err(cause) => answer(group, std::iter::repeat(Err(StorageError::write(cause)))),
+            Err(cause) => answer(group, std::iter::repeat(Err(cause))),
         }
     }
 }
