@@ -6,6 +6,10 @@ mod machine;
 mod pages;
 mod pauses;
 mod report;
+mod searching;
+mod transfers;
+mod watching;
+mod wire;
 
 use anyhow::{Context, Result};
 use midplane_tests::{Host, Options, copy_folder, guest, set_in_manifest};
@@ -19,6 +23,9 @@ const CALLS: usize = 5_000;
 #[tokio::main]
 async fn main() -> Result<()> {
     println!("| what | figure | limit in the same run | ratio |\n|---|---|---|---|");
+    if std::env::args().nth(1).as_deref() == Some("files") {
+        return files().await;
+    }
     start_up().await?;
     let host =
         Host::start_with(Options::default(), |plugins| copy_folder(&guest("echo")?, &plugins.join("echo"))).await?;
@@ -28,7 +35,15 @@ async fn main() -> Result<()> {
     pauses::of_neighbours().await?;
     pages::pages().await?;
     connections::idle().await?;
+    files().await?;
     memory().await
+}
+
+/// What has to do with files; `cargo xtask bench files` measures nothing else of the host.
+async fn files() -> Result<()> {
+    transfers::transfers().await?;
+    watching::watching().await?;
+    searching::searching().await
 }
 
 /// From the start of the process to the ready line: with an empty cache of compiled code, then with a full one.

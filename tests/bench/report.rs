@@ -6,6 +6,10 @@ use std::time::Duration;
 pub struct Samples(Vec<Duration>);
 
 impl Samples {
+    pub fn of(samples: impl IntoIterator<Item = Duration>) -> Self {
+        Self(samples.into_iter().collect())
+    }
+
     pub fn push(&mut self, sample: Duration) {
         self.0.push(sample);
     }
