@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
+use midplane_model::limits::SEARCH_DEPTH_MAX;
+
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -211,6 +213,15 @@ async fn a_line_that_is_too_long_for_memory_costs_its_file_and_no_other() {
     std::io::Write::write_all(&mut &long, &vec![b'x'; 9 * 1024 * 1024]).expect("write");
     let told = tree.search(query("needle")).await.expect("search");
     assert_eq!((told.paths(), told.summary.unreadable), (vec!["b"], 1));
+}
+
+#[tokio::test]
+async fn what_lies_deeper_than_a_search_goes_is_said_to_be_left_out() {
+    let reached = format!("{}a", "d/".repeat(SEARCH_DEPTH_MAX - 1));
+    let beyond = format!("{}b", "d/".repeat(SEARCH_DEPTH_MAX));
+    let tree = Tree::new(&[(&reached, b"needle\n"), (&beyond, b"needle\n")]);
+    let told = tree.search(query("needle")).await.expect("search");
+    assert_eq!((told.paths(), told.summary.unreadable), (vec![reached.as_str()], 1));
 }
 
 #[tokio::test]
