@@ -93,6 +93,32 @@ async fn a_thousand_terminals_opened_and_closed_leave_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn recordings_made_and_played_leave_nothing() -> Result<()> {
+    let count = cycles(50);
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    let mut turn = 0;
+    let cycle = async |client: &mut Client| {
+        turn += 1;
+        let path = format!("{turn}.cast");
+        let open = json!({ "shell": "/bin/sh", "args": ["-c", "read go; seq 100"] });
+        let id = client.call("terminals.open", open).await?["id"].clone();
+        client.call("terminals.record", json!({ "id": id, "path": path, "input": true })).await?;
+        client.call("terminals.write", json!({ "id": id, "content": "\n" })).await?;
+        client.call("terminals.wait", json!({ "id": id, "until": "exit", "timeout_ms": 30000 })).await?;
+        client.call("terminals.stop_recording", json!({ "id": id })).await?;
+        let played = client.call("terminals.play", json!({ "path": path, "idle_limit_ms": 0 })).await?["id"].clone();
+        client.call("terminals.wait", json!({ "id": played, "until": "exit", "timeout_ms": 30000 })).await?;
+        client.call("terminals.close", json!({ "id": played })).await?;
+        client.call("terminals.close", json!({ "id": id })).await.map(drop)
+    };
+    let grown = leaves(&host, &mut client, count, cycle).await?;
+    eprintln!("{count} recordings made and played: {} KiB more", grown / 1024);
+    assert!(grown < 32 * 1024 * 1024, "{grown} bytes more");
+    Ok(())
+}
+
+#[tokio::test]
 async fn five_hundred_clients_attached_and_detached_leave_nothing() -> Result<()> {
     let count = cycles(100);
     let host = Host::start().await?;

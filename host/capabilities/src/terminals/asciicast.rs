@@ -212,6 +212,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever stands in a file, reading and pacing it ends.
+        #[test]
+        fn any_lines_are_read_or_refused(lines in proptest::collection::vec("(\\[[0-9e.-]{1,6}, ?\"[oirmx]\", ?\"[a-z0-9x]{0,9}\"\\]|\\PC{0,20})", 0..9)) {
+            let text = format!("{{\"version\": 2, \"width\": 80, \"height\": 24}}\n{}", lines.join("\n"));
+            let mut cast = Cast::open(text.as_bytes()).unwrap();
+            let mut pace = Pace::new(0.01, None);
+            let mut last = Duration::ZERO;
+            while let Ok(Some((at, event))) = cast.next_event() {
+                let due = pace.due(at);
+                assert!(due >= last);
+                last = due;
+                assert_eq!(Event::parse(std::str::from_utf8(&event.line(at)).unwrap()).map(|read| read.map(|(_, event)| event)), Ok(Some(event)));
+            }
+        }
+    }
+
     #[test]
     fn what_others_write_is_read_and_what_is_no_recording_is_refused_by_line() {
         let theirs = "{\"version\": 2, \"width\": 80, \"height\": 24, \"theme\": {}}\n[0, \"x\", \"?\"]\n\n[1.5e0, \"o\", \"a\"]\n";

@@ -33,7 +33,7 @@ use crate::child::Exit;
 const COALESCE_MAX: Duration = Duration::from_millis(4);
 /// Output is not held once there is this much.
 const COALESCE_BYTES: u64 = 16 * 1024;
-/// META frames waiting for one client. When full, further refusals are dropped: it has been told often enough.
+/// META frames waiting for one client. When full, further ones are dropped: it has been told often enough.
 const NOTICES_MAX: usize = 16;
 
 pub(super) struct AttachmentState {

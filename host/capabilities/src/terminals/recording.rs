@@ -141,6 +141,12 @@ impl Terminals {
     }
 }
 
+impl RecordingState {
+    pub(super) fn goes_on(&self) -> bool {
+        self.shown.end.is_none()
+    }
+}
+
 impl State {
     fn may_record(&self, terminal: &Terminal) -> Result<(), TerminalError> {
         match &self.recording {
@@ -182,6 +188,7 @@ impl Terminal {
             };
             let shown = Recording { path: options.path.as_str().into(), bytes: 0, end: None };
             state.recording = Some(RecordingState { shown: shown.clone(), stop: false });
+            state.tell_of_recording(None);
             Ok((number, header, shown))
         })
     }
@@ -192,7 +199,9 @@ impl Terminal {
             state.input.listen(false);
             let recording = state.recording.as_mut()?;
             recording.shown.end = Some(end);
-            Some(recording.shown.clone())
+            let shown = recording.shown.clone();
+            state.tell_of_recording(None);
+            Some(shown)
         });
         if let Some(recording) = ended {
             self.emit(TerminalEvent::RecordingEnded { id: Arc::clone(&self.id), recording });

@@ -117,6 +117,9 @@ impl State {
         self.last_attachment += 1;
         let id = self.last_attachment;
         self.attachments.insert(id, attachment);
+        if self.recording.as_ref().is_some_and(RecordingState::goes_on) {
+            self.tell_of_recording(Some(id));
+        }
         if drives {
             self.claim(id);
         }
@@ -177,6 +180,17 @@ impl State {
     /// Those with somebody behind them.
     pub(super) fn attachment_count(&self) -> usize {
         self.attachments.values().filter(|attachment| !attachment.records).count()
+    }
+
+    /// Tells one client, or all, whether they are recorded, and where to.
+    pub(super) fn tell_of_recording(&mut self, only: Option<u64>) {
+        let recording = self.recording.as_ref().filter(|recording| recording.goes_on());
+        let facts = serde_json::json!({ "recording": recording.map(|recording| &recording.shown.path) });
+        for (id, attachment) in &mut self.attachments {
+            if only.is_none_or(|only| only == *id) {
+                attachment.tell(facts.clone());
+            }
+        }
     }
 
     /// An attachment that recorded has ended.

@@ -136,6 +136,9 @@ async fn talk(connection: &mut Connection, attached: &mut Attached, person: &mut
                 connection.send_frame(frames::acknowledgement(channel, offset)?).await?;
             }
             Told::InputAccepted(offset) => attached.accepted(offset),
+            Told::Facts(facts) if facts["recording"].is_string() => {
+                eprint!("\r\n[what is shown here is recorded into {}]\r\n", facts["recording"]);
+            }
             Told::Facts(facts) if facts["superseded"] == true => return Ok(End::Superseded),
             Told::Facts(facts) if facts["driver"] == false && !attached.view => {
                 eprint!("\r\n[another client drives now]\r\n");

@@ -1,6 +1,7 @@
 //! What a client sends: how far it has come, and what it types, as far as its role and the program let it.
 
 use midplane_model::ErrorCode;
+use serde_json::Value;
 
 use super::{
     super::{frames, input::InputQueue, options::Role},
@@ -41,8 +42,13 @@ impl AttachmentState {
     }
 
     pub(in super::super) fn refuse(&mut self, code: ErrorCode, message: &str) {
+        self.tell(frames::refusal(code, message));
+    }
+
+    /// With the next META.
+    pub(in super::super) fn tell(&mut self, facts: Value) {
         if self.notices.len() < NOTICES_MAX {
-            self.notices.push_back(frames::refusal(code, message));
+            self.notices.push_back(facts);
         }
     }
 }

@@ -48,6 +48,9 @@ async fn a_recording_when_played_ends_with_the_screen_that_was_recorded() {
     assert_eq!((begun.bytes, begun.end), (0, None));
     let again = bench.terminals.record(&id, File::open(&path).unwrap(), &options()).unwrap_err();
     assert_eq!(fault(again).0, "conflict");
+    let mut watching = bench.attach(&id, Role::View);
+    assert_eq!(watching.until_meta("recording").await, "a.cast");
+    drop(watching);
     assert_eq!(bench.terminals.status(&id).unwrap().attachments, 0, "nobody looks on");
     bench.terminals.write(&id, b"typed\n").unwrap();
     bench.wait_for_text(&id, "next").await;
@@ -159,7 +162,10 @@ async fn a_recording_that_cannot_be_written_ends_and_holds_nobody_up() {
     // Others may follow; the last ends with the host.
     let (path, file) = tape(&bench);
     bench.terminals.record(&id, file.try_clone().unwrap(), &options()).unwrap();
+    let mut watching = bench.attach(&id, Role::View);
+    assert_eq!(watching.until_meta("recording").await, "a.cast");
     assert_eq!(bench.terminals.stop_recording(&id).await.unwrap().end, Some(RecordingEnd::Stopped));
+    assert_eq!(watching.until_meta("recording").await, serde_json::Value::Null);
     file.set_len(0).unwrap();
     bench.terminals.record(&id, file, &options()).unwrap();
     bench.terminals.shutdown().await;
