@@ -21,7 +21,7 @@ cargo xtask <command>
 
   run [DIR] [-- ARGS]  build the plugins and the host, then serve DIR (default: .)
   test [FILTER]        build everything that tests need and run them all, or those of the host that FILTER selects
-  bench                measure a release build
+  bench [files]        measure a release build, or only what has to do with files
   fuzz [TARGET] [SECONDS]  look for input that does harm, one target or all (default: 60 s each)
   conformance          let Schemathesis and the AsyncAPI parser judge a running host
   build                the release binary target/release/midplane, with the first-party plugins inside
