@@ -1,6 +1,7 @@
 //! What end-to-end tests and benchmarks stand on: the real program as a child process with a private home, real sockets,
 //! and components compiled from source by `cargo xtask test`.
 
+mod agent;
 mod archive;
 mod browser;
 mod client;
@@ -14,6 +15,7 @@ mod patience;
 mod screen;
 mod watcher;
 
+pub use agent::{Agent, Told};
 pub use archive::{Entry, EntryType, pack, pack_folder};
 pub use browser::Browser;
 pub use client::{Client, Frame, Socket};

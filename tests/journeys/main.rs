@@ -1,5 +1,6 @@
 //! The journeys of users, over the spawned program: what `README.md` promises, and what bad input must not do.
 
+mod agents;
 mod approve;
 mod authenticator;
 mod bad_input;

@@ -36,7 +36,7 @@ pub fn run(repo: &Repo, arguments: &[&str]) -> Result<()> {
 
 /// The tests, and the program that the journeys run as a user would, from outside. Built together, so that every crate is
 /// built once: alone, the program would ask for other features of what it shares with the tests.
-fn tests(repo: &Repo) -> Result<()> {
+pub fn tests(repo: &Repo) -> Result<()> {
     let arguments = ["build", "--workspace", "--bins", "--tests"];
     step("host and tests", || quiet(host_cargo(repo).args(arguments), RUSTUP_REMEDY)).map(drop)
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask conformance`: judges that know nothing of us. Schemathesis reads `/openapi.json` and sends what it allows, and what it
-//! does not, to a running host; the parser of AsyncAPI reads `/asyncapi.json`. The tools are fetched once, into `target`.
+//! does not, to a running host; the parsers of AsyncAPI and OpenRPC read the documents for them; the conformance suite of the Model
+//! Context Protocol is an agent at `/mcp`. The tools are fetched once, into `target`.
 
 use std::{
     fs,
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    commands,
+    commands, crates, publish,
     repo::Repo,
     scripts::{NODE_REMEDY, PYTHON_REMEDY},
     step::{quiet, shown, step},
@@ -20,28 +21,71 @@ use crate::{
 /// Pinned: another version may find other things.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const ASYNCAPI_PARSER: &str = "@asyncapi/parser@3.6.6";
+const OPENRPC_PARSER: &str = "@open-rpc/schema-utils-js@2.2.1";
+const MCP_SUITE: &str = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
+/// The suite needs a newer Node.js than many systems have; this package is the program itself.
+const MCP_NODE: &str = "node@22.23.3";
+/// The revisions of the protocol whose requirements are run, each on its own wire.
+const MCP_REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 /// What would open terminals, load plugins or end tokens while it is tried; and what only a connection has, which is answered with
 /// 501 as it should be, and counts as an error of the server.
 const EXCLUDED: &str = r"plugin|auth|tokens|terminals|session\.(open|info)|event\.(subscribe|unsubscribe|recover)$";
 
-pub fn conformance(repo: &Repo) -> Result<()> {
+pub fn conformance(repo: &Repo, only: Option<&str>) -> Result<()> {
     commands::plugins(repo)?;
-    commands::program(repo)?;
+    crates::build_guests(repo)?;
+    // As the tests have it: alone, the program would be built once more.
+    commands::tests(repo)?;
     let folder = repo.target("conformance");
-    let (python, node) = (folder.join("py"), folder.join("js"));
-    step(SCHEMATHESIS, || python_tool(&python))?;
-    step(ASYNCAPI_PARSER, || node_tool(&node))?;
     let (host, url) = Host::start(repo, &folder)?;
-    let asyncapi = fs::read(repo.path("tests/conformance/asyncapi.mjs")).context("tests/conformance/asyncapi.mjs")?;
-    fs::write(node.join("asyncapi.mjs"), asyncapi).context("the script for AsyncAPI")?;
-    shown(Command::new("node").current_dir(&node).args(["asyncapi.mjs", &format!("{url}/asyncapi.json")]))?;
-    let mut schemathesis = Command::new(python.join("bin/st"));
-    schemathesis.current_dir(&folder).arg("run").arg(format!("{url}/openapi.json")).args(["--checks", CHECKS]);
-    schemathesis.args(["--phases", "coverage,fuzzing", "--max-examples", "20", "--exclude-path-regex", EXCLUDED]);
-    let judged = shown(&mut schemathesis);
+    let judges: [(&str, Judge); 3] = [("documents", documents), ("mcp", agents), ("rest", rest)];
+    for (name, judge) in judges {
+        if only.is_none_or(|only| only == name) {
+            judge(repo, &folder, &url)?;
+        }
+    }
     drop(host);
-    judged
+    Ok(())
+}
+
+/// Gets the folder for its tools and the address of the host.
+type Judge = fn(&Repo, &Path, &str) -> Result<()>;
+
+fn documents(repo: &Repo, folder: &Path, url: &str) -> Result<()> {
+    let tools = folder.join("js");
+    node_tools(&tools, &[ASYNCAPI_PARSER, OPENRPC_PARSER])?;
+    for (script, document) in [("asyncapi.mjs", "asyncapi.json"), ("openrpc.mjs", "openrpc.json")] {
+        // A script finds its packages beside itself.
+        let source = repo.path("tests/conformance").join(script);
+        fs::copy(&source, tools.join(script)).with_context(|| source.display().to_string())?;
+        shown(Command::new("node").current_dir(&tools).args([script, &format!("{url}/{document}")]))?;
+    }
+    Ok(())
+}
+
+/// What the host does not offer is listed in a file for each revision, with the reason; the suite fails for anything else that
+/// fails, and for what is listed and passes.
+fn agents(repo: &Repo, folder: &Path, url: &str) -> Result<()> {
+    let tools = folder.join("mcp");
+    node_tools(&tools, &[MCP_NODE, MCP_SUITE])?;
+    for revision in MCP_REVISIONS {
+        let mut suite = Command::new(tools.join("node_modules/.bin/node"));
+        suite.current_dir(&tools).arg("node_modules/@modelcontextprotocol/conformance/dist/index.js");
+        suite.args(["server", "--url", &format!("{url}/mcp"), "--requirements", revision, "--output-dir", revision]);
+        let absent = repo.path("tests/conformance").join(format!("mcp-{revision}.yml"));
+        shown(suite.arg("--expected-failures").arg(absent))?;
+    }
+    Ok(())
+}
+
+fn rest(_: &Repo, folder: &Path, url: &str) -> Result<()> {
+    let python = folder.join("py");
+    step(SCHEMATHESIS, || python_tool(&python))?;
+    let mut schemathesis = Command::new(python.join("bin/st"));
+    schemathesis.current_dir(folder).arg("run").arg(format!("{url}/openapi.json")).args(["--checks", CHECKS]);
+    schemathesis.args(["--phases", "coverage,fuzzing", "--max-examples", "20", "--exclude-path-regex", EXCLUDED]);
+    shown(&mut schemathesis)
 }
 
 fn python_tool(folder: &Path) -> Result<()> {
@@ -52,17 +96,23 @@ fn python_tool(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn node_tool(folder: &Path) -> Result<()> {
-    if !folder.join("node_modules/@asyncapi/parser").exists() {
-        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let mut install = Command::new("npm");
-        install.current_dir(folder).args(["install", "--prefix", ".", "--no-audit", "--no-fund", ASYNCAPI_PARSER]);
-        quiet(&mut install, NODE_REMEDY)?;
+fn node_tools(folder: &Path, packages: &[&str]) -> Result<()> {
+    let here = |package: &str| {
+        let name = package.rsplit_once('@').map_or(package, |(name, _)| name);
+        folder.join("node_modules").join(name).exists()
+    };
+    if packages.iter().all(|package| here(package)) {
+        return Ok(());
     }
-    Ok(())
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    step(&packages.join(" "), || {
+        let mut install = Command::new("npm");
+        install.current_dir(folder).args(["install", "--prefix", ".", "--no-audit", "--no-fund"]).args(packages);
+        quiet(&mut install, NODE_REMEDY).map(drop)
+    })
 }
 
-/// A host over an empty folder; ended when dropped.
+/// A host over an empty folder, with the tools of the suite's reference server as a plugin; ended when dropped.
 struct Host(Child);
 
 impl Host {
@@ -73,9 +123,11 @@ impl Host {
         _ = fs::remove_dir_all(&served);
         _ = fs::remove_dir_all(folder.join("data"));
         fs::create_dir_all(&served).with_context(|| served.display().to_string())?;
+        let plugins = folder.join("plugins");
+        publish::sync(&plugins.join("test"), &publish::folder(&repo.target("guests").join("reference"))?)?;
         let mut command = Command::new(repo.program("debug", "midplane"));
         command.arg("serve").arg(&served).arg("--data").arg(folder.join("data"));
-        command.args(["--listen", "127.0.0.1:0", "--no-auth"]).stdout(Stdio::piped());
+        command.arg("--plugins").arg(&plugins).args(["--listen", "127.0.0.1:0", "--no-auth"]).stdout(Stdio::piped());
         let mut host = Self(command.spawn().context("the host cannot be started")?);
         let stdout = host.0.stdout.take().context("the host's output")?;
         let mut line = String::new();

@@ -23,7 +23,7 @@ cargo xtask <command>
   test [FILTER]        build everything that tests need and run them all, or those of the host that FILTER selects
   bench [files]        measure a release build, or only what has to do with files
   fuzz [TARGET] [SECONDS]  look for input that does harm, one target or all (default: 60 s each)
-  conformance          let Schemathesis and the AsyncAPI parser judge a running host
+  conformance [JUDGE]  let judges of others try a running host: documents (OpenRPC, AsyncAPI), mcp, rest (Schemathesis)
   build                the release binary target/release/midplane, with the first-party plugins inside
   plugins              the first-party plugins to target/plugins, the examples to target/examples
   guests               the guests of the tests to target/guests
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
         ["test", filter @ ..] => commands::test_only(&repo, filter),
         ["bench", rest @ ..] => commands::bench(&repo, rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(&repo, rest),
-        ["conformance"] => conformance::conformance(&repo),
+        ["conformance"] => conformance::conformance(&repo, None),
+        ["conformance", judge @ ("documents" | "mcp" | "rest")] => conformance::conformance(&repo, Some(judge)),
         ["build"] => commands::build(&repo),
         ["plugins"] => commands::plugins(&repo),
         ["guests"] => commands::guests(&repo),

@@ -13,6 +13,7 @@
 //! - `rpc`: `POST /rpc`, and `rpc_stream` for those who want to hear of progress; `headers`: what HTTP says about a call beside its body.
 //! - `event_stream`: events as server-sent events.
 //! - `rest`: methods under paths of their own.
+//! - `mcp`: the methods that are tools, for agents.
 //! - `pages`: requests that a plugin answers itself, below `/p/{plugin}/`.
 //! - `site`: the host's own pages.
 //! - `socket`: one WebSocket: reader, writer, lanes, calls in flight, channels, subscriptions.
@@ -35,6 +36,7 @@ mod guard;
 mod headers;
 mod idempotency;
 mod listeners;
+mod mcp;
 mod metrics;
 mod native;
 mod owner;

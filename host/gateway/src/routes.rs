@@ -12,7 +12,8 @@ use axum::{
 use midplane_model::ErrorCode;
 
 use crate::{
-    auth, documents, event_stream, pages, problem::Problem, rest, rpc, shared::Shared, site, socket, terminal_socket,
+    auth, documents, event_stream, mcp, pages, problem::Problem, rest, rpc, shared::Shared, site, socket,
+    terminal_socket,
 };
 
 pub(crate) const SOCKET_PATH: &str = "/ws";
@@ -59,6 +60,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/auth/exchange", || post(auth::exchange)),
     route("POST", "/auth/ticket", || post(auth::ticket)),
     route("POST", "/rpc", || post(rpc::post)),
+    route("POST", "/mcp", || any(mcp::serve)),
     route("GET", "/events", || get(event_stream::serve)),
     route("GET", "/api/v1/{*path}", || any(rest::serve)),
     route("GET", SOCKET_PATH, || get(socket::upgrade)),

@@ -14,6 +14,7 @@ use crate::{
     error::GatewayError,
     guard::Guard,
     idempotency::Keys,
+    mcp::{AgentSessions, Catalogues},
     metrics::Metrics,
     request_ids::RequestIds,
     secrets::Secrets,
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub sessions: Arc<Sessions>,
     pub admission: Arc<Admission>,
     pub keys: Keys,
+    pub agents: Arc<AgentSessions>,
+    pub catalogues: Catalogues,
     /// Calls under idempotency keys, which their connections do not end.
     pub keyed: TaskTracker,
     /// Every WebSocket's task, from before its upgrade to its end.
@@ -77,6 +80,8 @@ impl Shared {
             sessions: Arc::new(Sessions::new(broker, config.limits.session_grace)),
             admission: Admission::new(config.limits),
             keys: Keys::new(),
+            agents: Arc::new(AgentSessions::new()),
+            catalogues: Catalogues::default(),
             keyed: TaskTracker::new(),
             sockets: TaskTracker::new(),
             shutdown: CancellationToken::new(),

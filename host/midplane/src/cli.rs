@@ -185,6 +185,8 @@ fn start_log(filter: &str) -> Result<(), String> {
     // `notify` warns of each directory that is gone before it could be unwatched: thousands of lines for one checkout.
     let filter = format!("notify=error,{filter}");
     let filter: tracing_subscriber::EnvFilter = filter.parse().map_err(|error| format!("{error}"))?;
+    // The SDK of the Model Context Protocol writes whole messages, which are nobody's business, and calls a client that left an error.
+    let filter = filter.add_directive("rmcp=off".parse().map_err(|error| format!("{error}"))?);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

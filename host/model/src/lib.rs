@@ -19,6 +19,7 @@ pub mod page;
 pub mod principal;
 pub mod progress;
 pub mod schema;
+pub mod tool;
 pub mod topic;
 
 pub use authenticator::{Authenticator, Authenticators, Credential, Vouched};
@@ -31,6 +32,7 @@ pub use name::PluginName;
 pub use page::{Page, PageAccess, PageBody, PageRules, Pages};
 pub use principal::{Principal, Scope};
 pub use progress::{News, NobodyListens, Progress};
+pub use tool::ToolTraits;
 pub use topic::{Pattern, Topic};
 
 /// A boxed future, for traits that are used as objects.

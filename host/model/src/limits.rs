@@ -35,6 +35,13 @@ pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest deadline a caller may ask for.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(600);
 
+/// Longest name of a tool, as the Model Context Protocol has it (2025-11-25).
+pub const TOOL_NAME_CHARS_MAX: usize = 128;
+/// Sessions of agents of one principal; one more ends the one that was quiet for longest.
+pub const AGENT_SESSIONS_PER_PRINCIPAL_MAX: usize = 64;
+/// Time without a message after which a session of an agent ends.
+pub const AGENT_SESSION_IDLE_MAX: Duration = Duration::from_secs(3600);
+
 /// Longest topic.
 pub const TOPIC_BYTES_MAX: usize = 256;
 /// Segments of a topic.

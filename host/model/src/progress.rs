@@ -53,6 +53,15 @@ impl Progress {
         (Self { states, parts }, News { states: state, parts: part, part: None, stated: false })
     }
 
+    /// For a caller that hears of states alone, because what it keeps of the call is the answer: whoever would make parts learns
+    /// that nobody listens, and leaves all of it for the answer.
+    #[must_use]
+    pub fn of_states() -> (Self, News) {
+        let (progress, mut news) = Self::new();
+        news.parts.close();
+        (progress, news)
+    }
+
     /// Replaces the state. Never waits.
     ///
     /// # Errors
@@ -141,6 +150,16 @@ mod tests {
             Poll::Ready(value) => Some(value),
             Poll::Pending => None,
         }
+    }
+
+    #[test]
+    fn who_hears_of_states_alone_is_told_no_part() {
+        let (progress, mut news) = Progress::of_states();
+        assert_eq!(at_once(progress.part(raw("1"))), Some(Err(NobodyListens)));
+        assert_eq!(at_once(news.ready()), None);
+        progress.state(raw("2")).unwrap();
+        assert_eq!(at_once(news.ready()), Some(Kind::State));
+        assert_eq!(taken(&mut news).as_deref(), Some("2"));
     }
 
     #[test]

@@ -22,6 +22,15 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// As [`Self::from_raw`], where `meta` came in another envelope.
+    ///
+    /// # Errors
+    /// `invalid_request` when a member has the wrong type or is too long.
+    pub fn of_value(value: &Value) -> Result<Self, Fault> {
+        let raw = serde_json::value::to_raw_value(value).map_err(|error| invalid(format!("meta: {error}")))?;
+        Self::from_raw(Some(&raw))
+    }
+
     /// # Errors
     /// `invalid_request` when a member has the wrong type, is there twice or is too long.
     pub(crate) fn from_raw(raw: Option<&RawValue>) -> Result<Self, Fault> {

@@ -11,6 +11,7 @@ mod native;
 mod openapi;
 mod registry;
 mod rest;
+mod tools;
 mod wit;
 
 pub use asyncapi::asyncapi;
@@ -19,4 +20,5 @@ pub use native::{Handler, Params, native_interface, register_native};
 pub use openapi::openapi;
 pub use registry::{Method, Methods, Owner, Router, Service};
 pub use rest::{Found, REST_PREFIX, Route, Template, Verb, Wanted};
+pub use tools::{Tool, check_tool, tool_name, tools};
 pub use wit::{WitError, interface_methods, interfaces_of_component, interfaces_of_packages};

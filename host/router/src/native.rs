@@ -6,7 +6,7 @@ use std::{
 };
 
 use midplane_model::{
-    BoxFuture, Call, CallContext, Fault, Reply, Scope,
+    BoxFuture, Call, CallContext, Fault, Reply, Scope, ToolTraits,
     schema::{Function, Interface},
 };
 use serde_json::{Map, Value};
@@ -57,8 +57,14 @@ pub fn native_interface(name: &'static str) -> Result<Interface, WitError> {
 }
 
 /// Registers every function of `interface` under the native owner that bears its name. A function needs the scope that
-/// `scopes` gives for it, else `read`.
-pub fn register_native(router: &Router, interface: Interface, scopes: &[(&str, Scope)], handler: Handler) {
+/// `scopes` gives for it, else `read`; those that `tools` names are offered to agents.
+pub fn register_native(
+    router: &Router,
+    interface: Interface,
+    scopes: &[(&str, Scope)],
+    tools: &[(&str, ToolTraits)],
+    handler: Handler,
+) {
     let owner = Owner::Native(interface.name.clone());
     let scopes: BTreeMap<&str, &Scope> = scopes.iter().map(|(name, scope)| (*name, scope)).collect();
     let interface = Arc::new(interface);
@@ -68,6 +74,7 @@ pub fn register_native(router: &Router, interface: Interface, scopes: &[(&str, S
         owner: owner.clone(),
         interface: interface.clone(),
         scope: scopes.get(&*function.name.json).map_or(Scope::Read, |scope| (*scope).clone()),
+        tool: tools.iter().find(|(name, _)| *name == &*function.name.json).map(|(_, traits)| *traits),
         function,
         service: service.clone(),
         routes: Vec::new(),

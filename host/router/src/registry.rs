@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use midplane_model::{
-    BoxFuture, Call, ErrorCode, Fault, PluginName, Reply, Scope,
+    BoxFuture, Call, ErrorCode, Fault, PluginName, Reply, Scope, ToolTraits,
     schema::{Function, Interface},
 };
+use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::rest::{Route, RouteTable, Verb, Wanted};
@@ -38,6 +39,8 @@ pub struct Method {
     pub service: Arc<dyn Service>,
     /// Its ways over REST, beside the one that every method has.
     pub routes: Vec<Route>,
+    /// How it behaves as a tool, where it is offered to agents.
+    pub tool: Option<ToolTraits>,
 }
 
 /// A consistent view of the table.
@@ -47,6 +50,8 @@ pub type Methods = Arc<BTreeMap<Arc<str>, Arc<Method>>>;
 #[derive(Default)]
 pub struct Router {
     table: ArcSwap<Table>,
+    /// How often methods have been replaced.
+    replaced: watch::Sender<u64>,
 }
 
 /// Methods and, derived from them, their routes: replaced together.
@@ -72,6 +77,13 @@ impl Router {
             all.extend(methods.iter().map(|method| (method.name.clone(), method.clone())));
             Table::of(all)
         });
+        self.replaced.send_modify(|count| *count += 1);
+    }
+
+    /// Resolves whenever an owner has replaced its methods; several replacements may be one change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.replaced.subscribe()
     }
 
     /// Gives a method another way over REST, until its owner registers anew. Nothing happens when there is no such method.

@@ -19,6 +19,7 @@ use crate::{
     contract,
     http::{HttpGrant, HttpSettings, RawHttp},
     routes::{self, DeclaredRoute, RawRoute},
+    tools::{self, DeclaredTool, RawTool},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,8 @@ pub struct Manifest {
     pub scopes: BTreeMap<String, Scope>,
     /// Ways to the functions over REST.
     pub routes: Vec<DeclaredRoute>,
+    /// What is offered to agents: the `[tools]` table.
+    pub tools: Vec<DeclaredTool>,
     /// The `[http]` table: who sees the plugin's pages.
     pub http: HttpSettings,
     /// The `[config]` table, checked by its schema.
@@ -134,9 +137,8 @@ struct Raw {
     config: toml::Table,
     #[serde(default)]
     routes: Vec<RawRoute>,
-    /// Agent tools: accepted, served by later versions of the host.
-    #[serde(default, rename = "tools")]
-    _tools: BTreeMap<String, toml::Table>,
+    #[serde(default)]
+    tools: BTreeMap<String, RawTool>,
 }
 
 #[derive(Deserialize)]
@@ -189,6 +191,7 @@ impl Manifest {
         }
         let (dependencies, scopes) = (dependencies(raw.dependencies)?, scopes(raw.scopes)?);
         let http = raw.http.check().map_err(|(key, reason)| wrong(&format!("http.{key}"), reason))?;
+        let grants = grants(raw.grants, &http)?;
         let name = value("plugin.name", PluginName::parse(&raw.plugin.name).map_err(|fault| fault.message))?;
         Ok(Self {
             routes: routes::parse(raw.routes, &name)?,
@@ -197,7 +200,8 @@ impl Manifest {
             component: raw.plugin.component,
             description: raw.plugin.description,
             dependencies,
-            grants: grants(raw.grants, &http)?,
+            tools: tools::parse(raw.tools, &grants)?,
+            grants,
             limits: limits(&raw.limits)?,
             scopes,
             http,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use midplane_model::{Fault, PluginName, Scope, limits::PLUGIN_LOG_WAIT_MAX};
+use midplane_model::{Fault, PluginName, Scope, ToolTraits, limits::PLUGIN_LOG_WAIT_MAX};
 use midplane_router::{Params, Router, native_interface, register_native};
 use serde_json::{Value, json};
 
@@ -38,7 +38,10 @@ pub fn register(router: &Router, plugins: &Arc<Plugins>) -> Result<(), Fault> {
         let (plugins, function) = (plugins.clone(), function.to_owned());
         Box::pin(async move { serve(&plugins, &function, params).await }) as midplane_model::BoxFuture<'static, _>
     };
-    register_native(router, interface, &scopes, Arc::new(handler));
+    let reload = ToolTraits { idempotent: true, ..ToolTraits::ADDS };
+    let tools =
+        [("list", ToolTraits::READS), ("get", ToolTraits::READS), ("logs", ToolTraits::READS), ("reload", reload)];
+    register_native(router, interface, &scopes, &tools, Arc::new(handler));
     Ok(())
 }
 

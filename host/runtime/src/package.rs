@@ -27,7 +27,7 @@ use crate::{
     link,
     lock::GrantSet,
     manifest::{Manifest, ManifestError},
-    routes,
+    routes, tools,
 };
 
 /// Why a plugin, or a new generation of it, does not run.
@@ -216,6 +216,7 @@ impl Package {
         authenticating::check(&hooks, &manifest)?;
         let documented = document(services, &files.wit, &manifest);
         routes::check(&manifest.routes, &documented)?;
+        tools::check(&manifest.tools, &manifest.name, &documented)?;
         let progress = compiling::show(host, &manifest, files.wasm.len());
         let code = host.parts.engine.compile(&files.wasm, progress).map_err(LoadError::Compile)?;
         let pre = linked(&code.component, &needs)?;

@@ -7,7 +7,10 @@ use midplane_model::{
 use midplane_router::{Route, Template, Verb};
 use serde::Deserialize;
 
-use crate::manifest::{ManifestError, wrong};
+use crate::{
+    manifest::{ManifestError, wrong},
+    meant,
+};
 
 /// One way to a function.
 #[derive(Debug, Clone)]
@@ -57,39 +60,17 @@ pub fn parse(raw: Vec<RawRoute>, plugin: &PluginName) -> Result<Vec<DeclaredRout
     Ok(routes)
 }
 
-impl DeclaredRoute {
-    fn is_for(&self, interface: &Interface, function: &Function) -> bool {
-        match self.call.split_once('.') {
-            Some((of, name)) => *midplane_model::name::snake(&interface.name) == *of && *function.name.json == *name,
-            None => *function.name.json == *self.call,
-        }
-    }
-}
-
 /// The routes of one function.
 pub fn of(routes: &[DeclaredRoute], interface: &Interface, function: &Function) -> Vec<Route> {
-    routes.iter().filter(|route| route.is_for(interface, function)).map(|route| route.route.clone()).collect()
+    routes.iter().filter(|route| meant::is(&route.call, interface, function)).map(|route| route.route.clone()).collect()
 }
 
 /// Checks the routes against what the component exports.
 pub fn check(routes: &[DeclaredRoute], services: &[Interface]) -> Result<(), ManifestError> {
     for (index, route) in routes.iter().enumerate() {
         let at = |key: &str| format!("routes[{index}].{key}");
-        let functions = services.iter().flat_map(|interface| interface.functions.iter().map(move |f| (interface, f)));
-        let mut meant = functions.filter(|(interface, function)| route.is_for(interface, function));
-        match (meant.next(), meant.next()) {
-            (Some((_, function)), None) => {
-                route.route.check(function).map_err(|problem| wrong(&at("path"), problem))?;
-            }
-            (None, _) => {
-                return Err(wrong(&at("call"), format!("the component exports no function {:?}", route.call)));
-            }
-            (Some((one, _)), Some((other, _))) => {
-                let problem =
-                    format!("{} and {} both have {:?}; write interface.function", one.id, other.id, route.call);
-                return Err(wrong(&at("call"), problem));
-            }
-        }
+        let (_, function) = meant::one(&route.call, services).map_err(|problem| wrong(&at("call"), problem))?;
+        route.route.check(function).map_err(|problem| wrong(&at("path"), problem))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use midplane_model::{
-    BoxFuture, CallContext, ErrorCode, Fault, Scope,
+    BoxFuture, CallContext, ErrorCode, Fault, Scope, ToolTraits,
     event::rfc3339,
     limits::{TOKEN_AGE_MAX, TOKEN_NAME_BYTES_MAX, TOKEN_SCOPES_MAX},
     schema::Interface,
@@ -38,7 +38,7 @@ pub(crate) fn register(interface: Interface, shared: &Shared) {
         Box::pin(async { answer.await.unwrap_or_else(|_| Err(Fault::internal())) })
     };
     let scopes = ["create_token", "list_tokens", "revoke_token"].map(|function| (function, Scope::Admin));
-    register_native(router, interface, &scopes, Arc::new(handler));
+    register_native(router, interface, &scopes, &[("whoami", ToolTraits::READS)], Arc::new(handler));
 }
 
 impl AuthService {

@@ -45,7 +45,7 @@ pub(crate) fn register(
             let answer = service.serve(function, params, &context);
             Box::pin(std::future::ready(answer))
         };
-    register_native(router, interface, &[], Arc::new(handler));
+    register_native(router, interface, &[], &[], Arc::new(handler));
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use midplane_broker::Broker;
-use midplane_model::{CallContext, Fault, event::rfc3339, schema::Interface};
+use midplane_model::{CallContext, Fault, ToolTraits, event::rfc3339, schema::Interface};
 use midplane_router::{Params, Router, register_native};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub(crate) fn register(
     let handler = move |function: &str, _: Params, _: CallContext| -> midplane_model::BoxFuture<'static, _> {
         Box::pin(std::future::ready(service.serve(function)))
     };
-    register_native(router, interface, &[], Arc::new(handler));
+    register_native(router, interface, &[], &[("status", ToolTraits::READS)], Arc::new(handler));
 }
 
 impl SystemService {

@@ -7,6 +7,7 @@ mod event_stream;
 mod events;
 mod http_client;
 mod idempotency;
+mod mcp;
 mod probe;
 mod progress;
 mod rpc;

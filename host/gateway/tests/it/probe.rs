@@ -8,6 +8,7 @@ use std::sync::{
 
 use midplane_model::{
     BoxFuture, Call, Channel, ChannelKind, ErrorCode, Fault, Frame, FrameSink, FrameSource, PluginName, Reply, Scope,
+    ToolTraits,
     channel::op,
     schema::{Function, Interface, Label},
 };
@@ -73,6 +74,7 @@ pub fn register(router: &Router) -> Handles {
         scope: Scope::Read,
         service: probe.clone(),
         routes: vec![],
+        tool: (["subtract", "count", "parts", "wait", "boom", "effect"].contains(name)).then_some(ToolTraits::ADDS),
     };
     router.register(&owner, names.iter().map(method).collect());
     Handles { inputs: received, output: source, effect }
@@ -143,7 +145,8 @@ impl Probe {
 
 /// Reports the numbers up to the first parameter, as states at once or as parts; answers whether anybody listened to the end.
 async fn report(method: Arc<str>, call: Call) -> Result<Reply, Fault> {
-    let (up_to, mut listens) = (call.params[0].as_u64().unwrap_or(0), call.context.progress.is_some());
+    let (up_to, mut listens) =
+        (call.params[0].as_u64().or(call.params["up_to"].as_u64()).unwrap_or(0), call.context.progress.is_some());
     if let Some(progress) = call.context.progress {
         for number in 1..=up_to {
             let value = serde_json::value::to_raw_value(&number).unwrap();

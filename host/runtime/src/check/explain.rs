@@ -14,7 +14,7 @@ use crate::{
     lock::GrantSet,
     manifest::Manifest,
     package::{self, document, is_hook},
-    routes,
+    routes, tools,
 };
 
 /// A report, and the services for comparing them.
@@ -41,6 +41,7 @@ pub fn explain(files: &PluginFiles) -> (Report, Vec<Interface>) {
         problems.extend(authenticating::check(&hooks, manifest).err().map(|error| error.to_string()));
     }
     problems.extend(routes::check(&manifest.routes, &services).err().map(|error| error.to_string()));
+    problems.extend(tools::check(&manifest.tools, &manifest.name, &services).err().map(|error| error.to_string()));
     problems.extend(unknown_scopes(manifest, &services));
     let asks = GrantSet::of(&manifest.grants);
     let report = Report {

@@ -22,6 +22,7 @@ use crate::{
     routes,
     saved::Saved,
     slot::{Slot, SlotService, Status},
+    tools,
 };
 
 impl Supervisor {
@@ -264,6 +265,7 @@ fn methods(slot: &Arc<Slot>, package: &Package) -> Vec<Method> {
             name,
             owner: owner.clone(),
             routes: routes::of(&package.manifest.routes, &interface, &function),
+            tool: tools::of(&package.manifest.tools, &interface, &function),
             interface: interface.clone(),
             function,
             service: service.clone(),

@@ -7,7 +7,7 @@ mod publishing;
 use std::sync::{Arc, Weak};
 
 use midplane_broker::{Broker, OnGap, OnOverflow, Since};
-use midplane_model::{CallContext, ErrorCode, Fault, Pattern, Scope, schema::Interface};
+use midplane_model::{CallContext, ErrorCode, Fault, Pattern, Scope, ToolTraits, schema::Interface};
 use midplane_router::{Params, Router, register_native};
 use serde_json::{Value, json};
 
@@ -40,7 +40,8 @@ pub(crate) fn register(
             Box::pin(async move { service.serve(&function, params, &context).await })
         };
     let scopes = [("publish", Scope::Write), ("request", Scope::Write), ("reply", Scope::Write)];
-    register_native(router, interface, &scopes, Arc::new(handler));
+    let tools = [("history", ToolTraits::READS), ("publish", ToolTraits::ADDS)];
+    register_native(router, interface, &scopes, &tools, Arc::new(handler));
 }
 
 impl EventService {
