@@ -1,4 +1,5 @@
 //! `cargo xtask bench`: each figure beside the limit measured in the same run, and their ratio. Timing never fails anything.
+//! With `files` as its argument only what has to do with files is measured; there other lines than ripgrep's, or a lost change, fail it.
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on stdout")]
 
 mod connections;
