@@ -95,6 +95,27 @@ impl Browser {
         }
     }
 
+    /// Types letters, each by a key that goes down and up.
+    pub async fn type_text(&mut self, text: &str) -> Result<()> {
+        for letter in text.chars() {
+            self.key(json!({ "key": letter.to_string(), "text": letter.to_string() })).await?;
+        }
+        Ok(())
+    }
+
+    /// A key that writes nothing by itself: its name, the number that browsers know it by, and whether Ctrl is held.
+    pub async fn press(&mut self, key: &str, code: u8, ctrl: bool) -> Result<()> {
+        self.key(json!({ "key": key, "windowsVirtualKeyCode": code, "modifiers": if ctrl { 2 } else { 0 } })).await
+    }
+
+    async fn key(&mut self, mut event: Value) -> Result<()> {
+        for kind in ["keyDown", "keyUp"] {
+            event["type"] = kind.into();
+            self.command("Input.dispatchKeyEvent", event.clone()).await?;
+        }
+        Ok(())
+    }
+
     /// Waits, without asking again and again, until the text of the page contains `text`.
     pub async fn shows(&mut self, text: &str) -> Result<()> {
         let expression = format!(

@@ -28,6 +28,13 @@ fn built(kind: &str, name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A file of a package from npm that `cargo xtask test` has fetched for the pages of tests.
+pub fn fetched(path: &str) -> Result<Vec<u8>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pages/node_modules").join(path);
+    std::fs::read(&file)
+        .with_context(|| format!("{path} is not here; install Node.js and npm, then `cargo xtask guests`"))
+}
+
 /// Copies a folder with everything in it.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;

@@ -63,3 +63,4 @@ mod tokens;
 mod transports;
 mod uploads;
 mod values;
+mod xterm;

@@ -84,7 +84,7 @@ done
 
 #[tokio::test]
 async fn a_client_that_was_dropped_at_any_moment_sees_what_one_sees_that_never_was() -> Result<()> {
-    let drops: usize = std::env::var("MIDPLANE_DROPS").ok().and_then(|count| count.parse().ok()).unwrap_or(30);
+    let drops: usize = std::env::var("MIDPLANE_DROPS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
     let host = Host::start().await?;
     let mut client = host.connect().await?;
     let id = client.call("terminals.open", json!({ "shell": "/bin/sh", "args": ["-c", SHOW] })).await?["id"].clone();

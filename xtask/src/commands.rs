@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command};
 use anyhow::{Context, Result};
 
 use crate::{
-    crates, publish,
+    crates, pages, publish,
     repo::Repo,
     scripts,
     step::{quiet, shown, step},
@@ -21,6 +21,7 @@ pub fn guests(repo: &Repo) -> Result<()> {
     step("toolchain", || ensure_wasm_target(&repo.root))?;
     let mut names = crates::build_guests(repo)?;
     names.extend(scripts::build_guests(repo)?);
+    pages::fetch(repo)?;
     publish::keep_only(&repo.target("guests"), &names)
 }
 

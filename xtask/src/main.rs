@@ -6,6 +6,7 @@ mod conformance;
 mod crates;
 mod doctor;
 mod fuzz;
+mod pages;
 mod publish;
 mod repo;
 mod scripts;

@@ -26,7 +26,7 @@ use futures_util::{SinkExt, StreamExt, stream::SplitSink};
 use midplane_model::{
     Channel, ErrorCode, Fault, Frame,
     channel::op,
-    limits::{PING_INTERVAL, SILENCE_MAX, WRITE_STALL_MAX},
+    limits::{PING_INTERVAL, SILENCE_MAX, TERMINAL_PASTE_BYTES_MAX, WRITE_STALL_MAX},
 };
 use midplane_protocol::{Invocation, Meta};
 use serde::Deserialize;
@@ -63,7 +63,7 @@ pub(crate) async fn upgrade(
     Query(asked): Query<Asked>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = handshake(upgrade, shared.config.limits.message_bytes)?.protocols([PROTOCOL]);
+    let upgrade = handshake(upgrade, TERMINAL_PASTE_BYTES_MAX)?.protocols([PROTOCOL]);
     let slot = shared.connections.reserve(&identity.principal)?;
     let channel = attach(&shared, &identity, &id, &asked).await?;
     let joined = shared.sockets.token();

@@ -114,6 +114,8 @@ pub const UNACKED_BYTES_DEFAULT: usize = 256 * 1024;
 pub const TERMINALS_MAX: usize = 256;
 /// Input bytes queued for one terminal.
 pub const TERMINAL_INPUT_BYTES_MAX: usize = 256 * 1024;
+/// One message to the plain socket of a terminal: browsers send a paste as one. Beyond, the socket is closed with 1009.
+pub const TERMINAL_PASTE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Memory of all terminals: output, scrollback, screens. Beyond, the largest keep less.
 pub const TERMINALS_MEMORY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Clients attached to one terminal; one more is `quota_exceeded`.

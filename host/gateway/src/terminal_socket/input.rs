@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use midplane_model::{
     Frame, FrameSink,
     channel::op,
     limits::{FRAME_BYTES_MAX, TERMINAL_INPUT_BYTES_MAX},
 };
 
-/// When as much waits as a terminal takes, the client is not read any more until some was accepted.
+/// When as much waits as a terminal takes, the client is not read any more until some was accepted: so what waits is less
+/// than that and one message.
 pub(super) struct Input {
     sink: Arc<dyn FrameSink>,
     /// Not accepted yet.
-    waiting: Vec<u8>,
+    waiting: BytesMut,
     accepted: u64,
     /// Where the frame on its way ends.
     sent_to: Option<u64>,
@@ -23,7 +24,7 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn new(sink: Arc<dyn FrameSink>) -> Self {
-        Self { sink, waiting: Vec::new(), accepted: 0, sent_to: None, blocked: false }
+        Self { sink, waiting: BytesMut::new(), accepted: 0, sent_to: None, blocked: false }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -37,7 +38,7 @@ impl Input {
 
     pub(super) fn accepted(&mut self, offset: u64) {
         let new = usize::try_from(offset.saturating_sub(self.accepted)).unwrap_or(usize::MAX);
-        self.waiting.drain(..new.min(self.waiting.len()));
+        self.waiting.advance(new.min(self.waiting.len()));
         self.accepted = self.accepted.max(offset);
         // Less than was sent means that there is no room. Of room there is word.
         self.blocked = self.sent_to.take().is_some_and(|end| offset < end);
