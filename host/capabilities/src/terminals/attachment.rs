@@ -134,7 +134,7 @@ impl AttachmentState {
 
     /// Starts at `resume` when the output continues from there, else with a snapshot.
     pub(super) fn begin(&mut self, resume: Option<u64>, output: &mut Output) {
-        self.told.size = output.model.size();
+        self.told.size = output.known().size();
         match resume.filter(|&offset| output.continues_from(offset)) {
             Some(offset) => (self.position, self.acked) = (offset, offset),
             None => self.jump(output, usize::MAX),
@@ -195,7 +195,7 @@ impl AttachmentState {
     /// What has changed since the client was last told. A new size is told after the last byte written for the old one.
     fn news(&mut self, output: &Output) -> Option<Value> {
         let mut facts = Map::new();
-        let (size, title, drives) = (output.model.size(), output.model.title(), self.role == Role::Drive);
+        let (size, title, drives) = (output.known().size(), output.known().title(), self.role == Role::Drive);
         if self.told.size != size && self.position >= output.resized_at() {
             self.told.size = size;
             facts.insert("size".into(), json!(size));

@@ -36,6 +36,7 @@ mod state;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod undrawn;
 mod waiting;
 mod wake;
 

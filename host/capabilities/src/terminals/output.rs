@@ -1,5 +1,5 @@
 //! All that a program has written: the raw ring, the screen model and what the shell has said, fed together, so that an offset
-//! in one is a state of the others.
+//! in one is a state of the others. Plain output is drawn later, out of the ring, when somebody wants to see it.
 
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use super::{
     screen::ScreenModel,
     shell::ShellLog,
     size::Size,
+    undrawn,
 };
 use crate::ring::Ring;
 
@@ -18,7 +19,9 @@ const RESENT_BYTES_MAX: u64 = 4096;
 
 pub(super) struct Output {
     pub(super) ring: Ring,
-    pub(super) model: ScreenModel,
+    model: ScreenModel,
+    /// Up to here the model has taken the output.
+    drawn: u64,
     pub(super) shell: ShellLog,
     scanner: Scanner,
     /// Offset at the last change of size: older bytes were written for another screen.
@@ -47,6 +50,7 @@ impl Output {
         Self {
             ring: Ring::new(ring_bytes),
             model: ScreenModel::new(size, scrollback_lines),
+            drawn: 0,
             shell: ShellLog::new(),
             scanner: Scanner::new(),
             resized_at: 0,
@@ -66,35 +70,60 @@ impl Output {
     }
 
     fn scan(&mut self, run: impl FnOnce(&mut Scanner, &mut dyn FnMut(Piece<'_>))) -> Vec<u8> {
-        let Self { ring, model, shell, scanner, .. } = self;
+        let Self { ring, model, drawn, shell, scanner, .. } = self;
         let mut answers = Vec::new();
-        run(scanner, &mut |piece| match piece {
-            Piece::Shown(bytes) => {
-                ring.push(bytes);
-                model.process(bytes);
+        run(scanner, &mut |piece| {
+            let undrawn_max = ring.capacity() / 4 * 3;
+            if let Piece::Plain(bytes) = piece
+                && bytes.len() <= undrawn_max
+            {
+                // Before the ring forgets it.
+                if ring.end() - *drawn > (undrawn_max - bytes.len()) as u64 {
+                    draw(ring, model, drawn);
+                }
+                return ring.push(bytes);
             }
-            Piece::Wide { written, shown } => {
-                ring.push(written);
-                model.process(shown);
+            draw(ring, model, drawn);
+            match piece {
+                Piece::Plain(bytes) | Piece::Shown(bytes) => {
+                    ring.push(bytes);
+                    model.process(bytes);
+                }
+                Piece::Wide { written, shown } => {
+                    ring.push(written);
+                    model.process(shown);
+                }
+                Piece::Unshown(bytes) => ring.push(bytes),
+                Piece::Osc(content, bytes) => {
+                    shell.hear(content, ring.end() - bytes, bytes);
+                    model.process(b"\x1b]");
+                    model.process(content);
+                    model.process(b"\x07");
+                }
+                Piece::Repeat(bytes, times) => {
+                    ring.push(bytes);
+                    model.process(format!("\x1b[{times}b").as_bytes());
+                }
+                Piece::Query(query, _) => answers.extend(answers::answer(&query, model)),
             }
-            Piece::Unshown(bytes) => ring.push(bytes),
-            Piece::Osc(content, bytes) => {
-                shell.hear(content, ring.end() - bytes, bytes);
-                model.process(b"\x1b]");
-                model.process(content);
-                model.process(b"\x07");
-            }
-            Piece::Repeat(bytes, times) => {
-                ring.push(bytes);
-                model.process(format!("\x1b[{times}b").as_bytes());
-            }
-            Piece::Query(query, _) => answers.extend(answers::answer(&query, model)),
+            *drawn = ring.end();
         });
         answers
     }
 
+    /// The model as far as plain output cannot change it: size, title, modes.
+    pub(super) fn known(&self) -> &ScreenModel {
+        &self.model
+    }
+
+    /// The screen as it is.
+    pub(super) fn screen(&mut self) -> &mut ScreenModel {
+        draw(&mut self.ring, &mut self.model, &mut self.drawn);
+        &mut self.model
+    }
+
     pub(super) fn resize(&mut self, size: Size) {
-        self.model.set_size(size);
+        self.screen().set_size(size);
         self.resized_at = self.ring.end();
     }
 
@@ -110,7 +139,7 @@ impl Output {
 
     /// The screen as it is, and where the ring continues it.
     pub(super) fn snapshot(&mut self, depth: Depth) -> Snapshot {
-        let rebuilt = self.model.rebuild(depth.lines, depth.bytes);
+        let rebuilt = self.screen().rebuild(depth.lines, depth.bytes);
         let mut bytes = rebuilt.bytes;
         let mut offset = self.cut();
         if self.ring.end() - offset > RESENT_BYTES_MAX
@@ -146,13 +175,33 @@ impl Output {
 
     /// Forgets old output and old lines until both together take about this much, now and later.
     pub(super) fn keep_bytes(&mut self, bytes: usize) {
+        self.screen().keep_scrollback(bytes / 2);
         self.ring.set_capacity(bytes / 2);
-        self.model.keep_scrollback(bytes / 2);
+    }
+}
+
+/// Has the model take what it has not taken.
+fn draw(ring: &mut Ring, model: &mut ScreenModel, drawn: &mut u64) {
+    if *drawn == ring.end() {
+        return;
+    }
+    let plain = ring.read(*drawn, usize::MAX);
+    *drawn = ring.end();
+    match model.lines_that_replace_all().and_then(|lines| undrawn::remainder(&plain, lines)) {
+        Some(undrawn::Remainder { head, pen, tail }) => {
+            model.process(head);
+            model.process(&pen);
+            model.process(b"\r");
+            model.process(tail);
+        }
+        None => model.process(&plain),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SIZE: Size = Size { cols: 40, rows: 6 };
@@ -201,6 +250,41 @@ mod tests {
         let rest = output.ring.read(snapshot.offset, usize::MAX);
         assert_eq!(rest, b"###\x1b\\ more");
         copy.write(&rest);
-        assert_eq!(copy.model.lines(), output.model.lines());
+        assert_eq!(copy.screen().lines(), output.screen().lines());
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[ -~]{0,30}\r\n",
+            2 => "[a-zä漢]{0,90}\r\n",
+            2 => (0..50_u8, "[a-z]{0,9}").prop_map(|(color, text)| format!("\x1b[{color}m{text}\x1b[K\r\n")),
+            2 => "[a-z]{1,9}\x1b\\[0m\r\n",
+            1 => "[a-z]{1,9}\n",
+            1 => "[a-z]{0,9}\r|\t|\x08",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn what_is_drawn_late_and_in_part_looks_as_what_was_drawn_at_once(
+            before in prop_oneof![Just(""), Just("\x1b[2;5r"), Just("\x1b[?1049h"), Just("\x1b[4m漢\x1b"), Just("\x1b(0\x0e")],
+            lines in proptest::collection::vec(line(), 1..60),
+            after in "[a-z]{0,3}(\x1b\\[9b)?",
+        ) {
+            let (mut late, mut at_once) = (Output::new(SIZE, 4 << 20, 20), Output::new(SIZE, 4 << 20, 20));
+            let much = lines.concat().repeat(2000 / lines.len() + 1);
+            for text in [before, &much, &after] {
+                late.write(text.as_bytes());
+                for piece in text.as_bytes().chunks(1000) {
+                    at_once.write(piece);
+                    at_once.screen();
+                }
+            }
+            let depth = Depth { lines: 20, bytes: usize::MAX };
+            prop_assert_eq!(late.snapshot(depth).bytes, at_once.snapshot(depth).bytes);
+            prop_assert_eq!(late.known().cursor(), at_once.known().cursor());
+        }
     }
 }

@@ -37,13 +37,15 @@ pub(super) fn run(terminal: &Terminal, pty: &Arc<OwnedFd>, alarm: &Alarm) {
     // After the program's end at most a ring of output is read, or a job in the background could write for ever.
     let mut late_bytes = terminal.lock().output.ring.capacity();
     let mut open = true;
+    // Whether there may be more at once: a read gives a few KiB, whatever waits.
+    let mut flows = false;
     loop {
         let plan = terminal.lock().plan(Instant::now());
         let may_read = plan.read && open;
         if plan.exited && !open {
             return;
         }
-        if !plan.exited || !may_read {
+        if !may_read || !(plan.exited || flows) {
             wait(pty, alarm, &plan, open);
         }
         if plan.write && open {
@@ -54,6 +56,7 @@ pub(super) fn run(terminal: &Terminal, pty: &Arc<OwnedFd>, alarm: &Alarm) {
         }
         match read(pty, &mut buffer) {
             Read::Some(count) => {
+                flows = true;
                 terminal.output_arrived(&buffer[..count]);
                 if plan.exited {
                     late_bytes = late_bytes.saturating_sub(count);
@@ -61,7 +64,10 @@ pub(super) fn run(terminal: &Terminal, pty: &Arc<OwnedFd>, alarm: &Alarm) {
                 }
             }
             // The kernel delivers what was written before an exit before it says that there is nothing.
-            Read::Nothing => open = !plan.exited,
+            Read::Nothing => {
+                flows = false;
+                open = !plan.exited;
+            }
             Read::End => open = false,
         }
     }
@@ -78,7 +84,9 @@ fn wait(pty: &OwnedFd, alarm: &Alarm, plan: &Plan, open: bool) {
     let watched = if interest.is_empty() { &mut both[..1] } else { &mut both[..] };
     // An interrupted or failed wait only means to look again.
     let _ = poll(watched, timeout.as_ref());
-    alarm.reset();
+    if !watched[0].revents().is_empty() {
+        alarm.reset();
+    }
 }
 
 fn read(pty: &OwnedFd, buffer: &mut [u8]) -> Read {

@@ -164,7 +164,7 @@ impl Terminal {
         let name: Arc<str> = format!("r-{:016x}", getrandom::u64().map_err(|_| TerminalError::Identify)?).into();
         self.update(|state| {
             state.may_record(self)?;
-            let size = state.output.model.size();
+            let size = state.output.known().size();
             let start = AttachmentStart {
                 role: Role::View,
                 lossless: true,
@@ -178,7 +178,7 @@ impl Terminal {
             let number = state.attach(attachment);
             state.begin(number, None);
             state.input.listen(options.input);
-            let title = Some(state.output.model.title()).filter(|title| !title.is_empty()).unwrap_or(&state.name);
+            let title = Some(state.output.known().title()).filter(|title| !title.is_empty()).unwrap_or(&state.name);
             let timestamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
             let header = Header {
                 size,

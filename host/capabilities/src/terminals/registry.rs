@@ -111,8 +111,9 @@ impl Terminals {
     /// The visible screen as text, after at most `lines_above` lines of what is above it.
     pub fn screen(&self, id: &str, lines_above: usize) -> Result<ScreenText, TerminalError> {
         let terminal = self.find(id)?;
-        let state = terminal.lock();
-        let (model, offset) = (&state.output.model, state.output.ring.end());
+        let mut state = terminal.lock();
+        let offset = state.output.ring.end();
+        let model = state.output.screen();
         let (cursor_row, cursor_col) = model.cursor();
         let (title, above) = (model.title().to_owned(), model.lines_above(lines_above));
         Ok(ScreenText { lines: model.lines(), above, cursor_row, cursor_col, size: model.size(), title, offset })
@@ -176,7 +177,7 @@ impl Terminals {
                 size: options.size,
                 lineage,
             };
-            let size = state.output.model.size();
+            let size = state.output.known().size();
             let number = state.attach(AttachmentState::new(start, size));
             // Its size counts before the snapshot is taken.
             let fitted = terminal.fit(state);

@@ -209,7 +209,7 @@ impl State {
                 .reduce(|a, b| Size { cols: a.cols.min(b.cols), rows: a.rows.min(b.rows) })?,
             SizePolicy::Fixed => return None,
         };
-        (size != self.output.model.size()).then_some(size)
+        (size != self.output.known().size()).then_some(size)
     }
 
     /// Sends an attachment on its way; says where it begins, and whether without a snapshot.
@@ -242,7 +242,7 @@ impl State {
     pub(super) fn take_news(&mut self, id: &Arc<str>) -> Vec<TerminalEvent> {
         let mut news = Vec::new();
         let id = || Arc::clone(id);
-        let title = self.output.model.title();
+        let title = self.output.known().title();
         if title != self.announced_title {
             title.clone_into(&mut self.announced_title);
             news.push(TerminalEvent::TitleChanged { id: id(), title: title.to_owned() });

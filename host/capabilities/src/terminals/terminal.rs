@@ -218,10 +218,10 @@ impl Terminal {
         TerminalInfo {
             id: Arc::clone(&self.id),
             name: state.name.clone(),
-            title: state.output.model.title().to_owned(),
+            title: state.output.known().title().to_owned(),
             pid: self.process.as_ref().map_or(0, Process::id),
             epoch: Arc::clone(&self.epoch),
-            size: state.output.model.size(),
+            size: state.output.known().size(),
             offset: state.output.ring.end(),
             state: state.state(),
             created_at: self.created_at,
@@ -253,7 +253,7 @@ impl Terminal {
     pub(super) fn resize(&self, size: Size) -> Result<(), TerminalError> {
         {
             let mut state = self.lock();
-            if state.pty.is_some() && state.output.model.size() == size {
+            if state.pty.is_some() && state.output.known().size() == size {
                 return Ok(());
             }
             self.set_size(&mut state, size)?;

@@ -114,8 +114,8 @@ struct TextSearch<'a> {
 impl TextSearch<'_> {
     fn finds(&mut self, output: &mut Output) -> bool {
         // A line ends with blanks up to the edge of the screen: `$ ` is there when a prompt waits.
-        let width = usize::from(output.model.size().cols);
-        self.in_raw(output) || output.model.lines().iter().any(|line| format!("{line:<width$}").contains(self.text))
+        let width = usize::from(output.known().size().cols);
+        self.in_raw(output) || output.screen().lines().iter().any(|line| format!("{line:<width$}").contains(self.text))
     }
 
     fn in_raw(&mut self, output: &mut Output) -> bool {

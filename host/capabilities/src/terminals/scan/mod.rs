@@ -26,6 +26,9 @@ pub(super) use query::{Color, Query};
 /// What may still become a question is held back up to about this length; none is longer.
 pub(super) const HELD_BYTES_MAX: usize = 512;
 
+/// Longest parameters of a sequence that is looked at where it stands.
+const PLAIN_BYTES_MAX: usize = 64;
+
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
 const CAN: u8 = 0x18;
@@ -39,6 +42,8 @@ const WIDE_OFFSET: u8 = 0x40;
 /// stands within a question: such a one comes before it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
+    /// Text, and among it whole sequences that set colours (SGR) or erase within a line (EL).
+    Plain(&'a [u8]),
     /// Text and whole control sequences.
     Shown(&'a [u8]),
     /// A sequence that begins with a control of two bytes: as it was written, and as the emulator understands it.
@@ -141,14 +146,19 @@ impl Scanner {
         let mut end = 0;
         while let Some(found) = memchr::memchr2(ESC, LEAD, &bytes[end..]) {
             end += found;
-            if bytes[end] == ESC || bytes.get(end + 1).is_none_or(|&second| is_wide_control(second)) {
-                break;
+            let passes = if bytes[end] == ESC {
+                plain_sequence(&bytes[end..])
+            } else {
+                bytes.get(end + 1).filter(|&&second| !is_wide_control(second)).map(|_| 1)
+            };
+            match passes {
+                Some(length) => end += length,
+                None => break,
             }
-            end += 1;
         }
         let ends_here = bytes.get(end).is_some_and(|byte| matches!(*byte, ESC | LEAD));
         let (text, rest) = bytes.split_at(if ends_here { end } else { bytes.len() });
-        emit_some(shown, text, emit);
+        emit_some(plain, text, emit);
         let Some((&first, later)) = rest.split_first() else { return &[] };
         if first == ESC {
             self.begin_sequence(false);
@@ -205,8 +215,19 @@ impl Scanner {
     }
 }
 
+/// Length of the SGR or EL that `bytes` begin with, if it is whole and asks nothing.
+fn plain_sequence(bytes: &[u8]) -> Option<usize> {
+    let parameters = bytes.strip_prefix(b"\x1b[")?;
+    let end = parameters.iter().take(PLAIN_BYTES_MAX).position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
+    matches!(parameters[end], b'm' | b'K').then_some(end + 3)
+}
+
 fn is_wide_control(second: u8) -> bool {
     matches!(second, 0x80..=0x9f)
+}
+
+fn plain(bytes: &[u8]) -> Piece<'_> {
+    Piece::Plain(bytes)
 }
 
 fn shown(bytes: &[u8]) -> Piece<'_> {

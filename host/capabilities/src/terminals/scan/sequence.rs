@@ -1,6 +1,6 @@
 //! Escape and control sequences, up to their ends.
 
-use super::{ESC, HELD_BYTES_MAX, Kind, Piece, Place, Query, Scanner, emit_some, shown};
+use super::{ESC, HELD_BYTES_MAX, Kind, Piece, Place, Query, Scanner, emit_some, plain_sequence, shown};
 
 /// The emulator repeats a letter at most so often; the widest screen has that many columns. A program may ask for 65,535
 /// with seven bytes.
@@ -83,6 +83,8 @@ impl Scanner {
     fn emit_held(&self, emit: &mut impl FnMut(Piece<'_>)) {
         if self.wide {
             emit(Piece::Wide { written: &self.held_as_written(), shown: &self.held });
+        } else if plain_sequence(&self.held) == Some(self.held.len()) {
+            emit(Piece::Plain(&self.held));
         } else {
             emit_some(shown, &self.held, emit);
         }

@@ -32,7 +32,7 @@ impl Scanned {
 
     fn take(&mut self, piece: Piece<'_>) {
         let passed = match piece {
-            Piece::Shown(bytes) => {
+            Piece::Plain(bytes) | Piece::Shown(bytes) => {
                 self.shown.extend_from_slice(bytes);
                 bytes
             }

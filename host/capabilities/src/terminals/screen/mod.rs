@@ -196,6 +196,14 @@ impl ScreenModel {
         snapshot::rebuild(&mut self.tracker, lines_max, bytes_max)
     }
 
+    /// How many lines of output leave nothing of what is kept now; `None` where lines do not push the ones above them out.
+    pub(super) fn lines_that_replace_all(&self) -> Option<usize> {
+        let rows = self.size().rows;
+        // Twice the screen: down to its last row, and out of it.
+        let lines = self.lines_max + CELL_LINES_MAX + PIECE_BYTES + 2 * usize::from(rows);
+        (self.tracker.region == (0, rows)).then_some(lines)
+    }
+
     /// Memory that this screen takes, about.
     pub(super) fn bytes(&self) -> usize {
         let Size { cols, rows } = self.size();

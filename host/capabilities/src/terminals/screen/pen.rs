@@ -112,6 +112,6 @@ fn link(link: Option<&Hyperlink>, bytes: &mut Vec<u8>) {
 pub(super) fn is_erased(cell: &Cell) -> bool {
     matches!(cell.c, ' ' | '\t')
         && cell.flags.is_empty()
-        && cell.fg == Color::Named(NamedColor::Foreground)
+        && matches!(cell.fg, Color::Named(NamedColor::Foreground))
         && cell.extra.is_none()
 }

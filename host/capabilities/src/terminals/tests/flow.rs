@@ -163,9 +163,10 @@ async fn a_lossless_client_gets_any_bytes_but_for_the_questions_in_them() {
     let mut take = |piece: scan::Piece<'_>| match piece {
         scan::Piece::Query(..) => asked += 1,
         scan::Piece::Osc(..) => {}
-        scan::Piece::Shown(bytes) | scan::Piece::Unshown(bytes) | scan::Piece::Repeat(bytes, _) => {
-            expected.extend(bytes);
-        }
+        scan::Piece::Plain(bytes)
+        | scan::Piece::Shown(bytes)
+        | scan::Piece::Unshown(bytes)
+        | scan::Piece::Repeat(bytes, _) => expected.extend(bytes),
         scan::Piece::Wide { written, .. } => expected.extend(written),
     };
     whole.push(&written, &mut take);
