@@ -95,6 +95,12 @@ impl Ring {
 
     /// A copy of up to `max` bytes from `from`; empty when that is not kept.
     pub(crate) fn read(&mut self, from: u64, max: usize) -> Vec<u8> {
+        if let Some(skip) = from.checked_sub(self.open_start()).filter(|_| from >= self.start) {
+            // Only the newest bytes, which go on growing where they are.
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.open.len());
+            let newest = &self.open[skip..];
+            return newest[..newest.len().min(max)].to_vec();
+        }
         let mut bytes = Vec::new();
         while let Some(piece) = self.slice(from + bytes.len() as u64, max - bytes.len()).filter(|p| !p.is_empty()) {
             bytes.extend_from_slice(&piece);
@@ -180,6 +186,8 @@ mod tests {
             assert_eq!(read_all(&mut ring, from, 1 + turn * 7), want);
         }
         assert_eq!(ring.end() - ring.start(), 10_000);
+        assert_eq!(ring.read(ring.end() - 9, 5), stream[stream.len() - 9..stream.len() - 4]);
+        assert!(ring.read(ring.end(), 5).is_empty());
         let start = ring.start();
         assert_eq!(read_all(&mut ring, start, 4096), stream[190_000..]);
     }
@@ -190,6 +198,7 @@ mod tests {
         ring.push(b"abcdef");
         assert_eq!(ring.slice(1, 9), None);
         assert_eq!(ring.slice(7, 9), None);
+        assert!(ring.read(1, 9).is_empty() && ring.read(7, 9).is_empty());
         assert_eq!(ring.slice(2, 9).unwrap(), "cdef");
         assert_eq!(ring.slice(6, 9).unwrap(), "");
     }
