@@ -1,6 +1,6 @@
 //! `cargo xtask conformance`: judges that know nothing of us. Schemathesis reads `/openapi.json` and sends what it allows, and what it
 //! does not, to a running host; the parsers of AsyncAPI and OpenRPC read the documents for them; the conformance suite of the Model
-//! Context Protocol is an agent at `/mcp`. The tools are fetched once, into `target`.
+//! Context Protocol is an agent at `/mcp`; Autobahn tries the WebSocket. The tools are fetched once, into `target`.
 
 use std::{
     fs,
@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
+    autobahn::autobahn,
     commands, crates, publish,
     repo::Repo,
     scripts::{NODE_REMEDY, PYTHON_REMEDY},
@@ -33,6 +34,12 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 const EXCLUDED: &str = r"plugin|auth|tokens|terminals|session\.(open|info)|event\.(subscribe|unsubscribe|recover)$";
 
 pub fn conformance(repo: &Repo, only: Option<&str>) -> Result<()> {
+    if only.is_none_or(|only| only == "sockets") {
+        autobahn(repo)?;
+    }
+    if only == Some("sockets") {
+        return Ok(());
+    }
     commands::plugins(repo)?;
     crates::build_guests(repo)?;
     // As the tests have it: alone, the program would be built once more.

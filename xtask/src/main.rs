@@ -1,6 +1,7 @@
 //! The developer's command: `cargo xtask <command>`. Builds the guests before the host, which plain Cargo cannot, and runs
 //! what developers and CI run. Knows folders and tools, nothing of what the code does.
 
+mod autobahn;
 mod commands;
 mod conformance;
 mod crates;
@@ -24,7 +25,8 @@ cargo xtask <command>
   test [FILTER]        build everything that tests need and run them all, or those of the host that FILTER selects
   bench [files]        measure a release build, or only what has to do with files
   fuzz [TARGET] [SECONDS]  look for input that does harm, one target or all (default: 60 s each)
-  conformance [JUDGE]  let judges of others try a running host: documents (OpenRPC, AsyncAPI), mcp, rest (Schemathesis)
+  conformance [JUDGE]  let judges of others try a running host: documents (OpenRPC, AsyncAPI), mcp, rest (Schemathesis),
+                       sockets (Autobahn)
   build                the release binary target/release/midplane, with the first-party plugins inside
   plugins              the first-party plugins to target/plugins, the examples to target/examples
   guests               the guests of the tests to target/guests
@@ -42,7 +44,9 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => commands::bench(&repo, rest),
         ["fuzz", rest @ ..] => fuzz::fuzz(&repo, rest),
         ["conformance"] => conformance::conformance(&repo, None),
-        ["conformance", judge @ ("documents" | "mcp" | "rest")] => conformance::conformance(&repo, Some(judge)),
+        ["conformance", judge @ ("documents" | "mcp" | "rest" | "sockets")] => {
+            conformance::conformance(&repo, Some(judge))
+        }
         ["build"] => commands::build(&repo),
         ["plugins"] => commands::plugins(&repo),
         ["guests"] => commands::guests(&repo),

@@ -12,6 +12,8 @@ mod confirming;
 mod connection;
 mod connections;
 mod dispatch;
+#[cfg(test)]
+mod echo;
 mod lanes;
 mod place;
 mod progress;
