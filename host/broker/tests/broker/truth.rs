@@ -4,25 +4,47 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use midplane_broker::{
-    Broker, BrokerLimits, Delivery, GapReason, OnGap, OnOverflow, Since, StreamClass, StreamReport, SubscribeOptions,
-    Subscription,
+    Broker, BrokerLimits, Delivery, GapReason, OnGap, OnOverflow, Retention, Since, StreamClass, StreamDefinition,
+    StreamReport, SubscribeOptions, Subscription,
 };
 use midplane_model::{Pattern, Topic};
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use crate::fixture::*;
 
 const TOPICS: [&str; 5] = ["a", "b", "a.x", "a.y", "b.x"];
 const PATTERNS: [&str; 6] = ["**", "a", "a.*", "*.x", "b.**", "*"];
 const KEPT: usize = 6;
+/// Below the interval of cursors, however often the run waits.
+const AGE: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Clone)]
 enum Action {
-    Publish { topic: usize, expired: bool },
-    Subscribe { patterns: Vec<usize>, since: Start, on_gap: OnGap },
-    Read { reader: usize, deliveries: usize },
-    Recover { reader: usize, back: u64 },
-    Leave { reader: usize },
+    Publish {
+        topic: usize,
+        expired: bool,
+    },
+    Subscribe {
+        patterns: Vec<usize>,
+        since: Start,
+        on_gap: OnGap,
+    },
+    Read {
+        reader: usize,
+        deliveries: usize,
+    },
+    Recover {
+        reader: usize,
+        back: u64,
+    },
+    Leave {
+        reader: usize,
+    },
+    /// So much of the broker's clock.
+    Wait {
+        ms: u64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -52,12 +74,13 @@ fn action() -> impl Strategy<Value = Action> {
         5 => (0..8usize, 1..6usize).prop_map(|(reader, deliveries)| Action::Read { reader, deliveries }),
         1 => (0..8usize, 0..12u64).prop_map(|(reader, back)| Action::Recover { reader, back }),
         1 => (0..8usize).prop_map(|reader| Action::Leave { reader }),
+        3 => (1..8u64).prop_map(|ms| Action::Wait { ms }),
     ]
 }
 
-/// The whole past: topic, and whether the event was expired from the start. `seq` is index + 1.
+/// The whole past: topic, whether the event was expired from the start, and when it came. `seq` is index + 1.
 #[derive(Default)]
-struct Model(Vec<(Topic, bool)>);
+struct Model(Vec<(Topic, bool, Instant)>);
 
 impl Model {
     fn head(&self) -> u64 {
@@ -66,12 +89,13 @@ impl Model {
 
     /// The `seq`s that are owed to these patterns after a position.
     fn owed(&self, patterns: &[Pattern], after: u64) -> Vec<u64> {
-        let wanted = |(topic, expired): &(Topic, bool)| !expired && patterns.iter().any(|p| p.matches(topic));
+        let wanted =
+            |(topic, expired, _): &(Topic, bool, Instant)| !expired && patterns.iter().any(|p| p.matches(topic));
         (after + 1..=self.head()).filter(|&seq| wanted(&self.0[seq as usize - 1])).collect()
     }
 
     fn is_kept(&self, seq: u64) -> bool {
-        seq + KEPT as u64 > self.head()
+        seq + KEPT as u64 > self.head() && self.0[seq as usize - 1].2.elapsed() < AGE
     }
 }
 
@@ -153,15 +177,18 @@ struct Run {
 impl Run {
     fn new(pending_events: usize) -> Self {
         let limits = BrokerLimits { pending_events, page_events: 2, ..BrokerLimits::default() };
-        Self { broker: one_stream(StreamClass::Log, KEPT, limits), model: Model::default(), readers: Vec::new() }
+        let retention = Retention { events: KEPT, age: AGE, ..Retention::default() };
+        let definition = StreamDefinition::new("s", StreamClass::Log, &[""]).with_retention(retention);
+        let broker = Broker::with_limits(&[definition], limits).unwrap();
+        Self { broker, model: Model::default(), readers: Vec::new() }
     }
 
-    fn act(&mut self, action: &Action) {
+    async fn act(&mut self, action: &Action) {
         match action {
             Action::Publish { topic, expired } => {
                 let ttl = expired.then_some(Duration::ZERO);
                 let published = publish_with_ttl(&self.broker, TOPICS[*topic], ttl);
-                self.model.0.push((crate::fixture::topic(TOPICS[*topic]), *expired));
+                self.model.0.push((crate::fixture::topic(TOPICS[*topic]), *expired, Instant::now()));
                 assert_eq!(published.seq, self.model.head());
             }
             Action::Subscribe { patterns, since, on_gap } => self.subscribe(patterns, since, *on_gap),
@@ -182,6 +209,7 @@ impl Run {
                     reader.begin(&self.model, &report.streams["s"], Some(seq), OnGap::Report);
                 }
             }
+            Action::Wait { ms } => tokio::time::advance(Duration::from_millis(*ms)).await,
             Action::Leave { reader } => {
                 if *reader < self.readers.len() {
                     self.readers.remove(*reader);
@@ -238,11 +266,14 @@ proptest! {
         actions in prop::collection::vec(action(), 1..80),
         pending_events in 0..5usize,
     ) {
-        let mut run = Run::new(pending_events);
-        for action in &actions {
-            run.act(action);
-        }
-        run.settle();
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        clock.block_on(async {
+            let mut run = Run::new(pending_events);
+            for action in &actions {
+                run.act(action).await;
+            }
+            run.settle();
+        });
     }
 }
 
