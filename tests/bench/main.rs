@@ -3,16 +3,20 @@
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on stdout")]
 
 mod connections;
+mod fanout;
 mod machine;
 mod pages;
 mod pauses;
+mod rates;
 mod report;
 mod searching;
 mod transfers;
 mod watching;
 mod wire;
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
 use midplane_tests::{Host, Options, copy_folder, guest, set_in_manifest};
 use serde_json::json;
 
@@ -21,26 +25,40 @@ use report::{Samples, line};
 /// Calls of one measurement, after a tenth of it as warm-up.
 const CALLS: usize = 5_000;
 
+/// In the order in which they run; `cargo xtask bench fanout` runs one of them.
+const PARTS: [&str; 8] = ["start", "calls", "pauses", "pages", "connections", "fanout", "files", "memory"];
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    println!("| what | figure | limit in the same run | ratio |\n|---|---|---|---|");
-    if std::env::args().nth(1).as_deref() == Some("files") {
-        return files().await;
+    let wanted = std::env::args().nth(1);
+    if let Some(wanted) = &wanted {
+        ensure!(PARTS.contains(&wanted.as_str()), "there is no part {wanted:?}; there are {}", PARTS.join(", "));
     }
-    start_up().await?;
-    let host =
-        Host::start_with(Options::default(), |plugins| copy_folder(&guest("echo")?, &plugins.join("echo"))).await?;
-    calls(&host).await?;
-    drop(host);
-    pauses::of_reloads().await?;
-    pauses::of_neighbours().await?;
-    pages::pages().await?;
-    connections::idle().await?;
-    files().await?;
-    memory().await
+    println!("| what | figure | limit in the same run | ratio |\n|---|---|---|---|");
+    for part in PARTS.into_iter().filter(|part| wanted.as_ref().is_none_or(|wanted| wanted == part)) {
+        match part {
+            "start" => start_up().await?,
+            "calls" => {
+                let echo = |plugins: &Path| copy_folder(&guest("echo")?, &plugins.join("echo"));
+                let host = Host::start_with(Options::default(), echo).await?;
+                calls(&host).await?;
+                rates::calls(&host).await?;
+            }
+            "pauses" => {
+                pauses::of_reloads().await?;
+                pauses::of_neighbours().await?;
+            }
+            "pages" => pages::pages().await?,
+            "connections" => connections::idle().await?,
+            "fanout" => fanout::fan_out().await?,
+            "files" => files().await?,
+            _ => memory().await?,
+        }
+    }
+    Ok(())
 }
 
-/// What has to do with files; `cargo xtask bench files` measures nothing else of the host.
+/// What has to do with files.
 async fn files() -> Result<()> {
     transfers::transfers().await?;
     watching::watching().await?;

@@ -35,3 +35,10 @@ pub fn spread(what: &str, figures: &Samples, against: &str, limits: &Samples) {
         line(&format!("{what}, {name}"), figures.quantile(part), against, limits.quantile(part));
     }
 }
+
+/// How much was done in a second, beside what something else did.
+pub fn rate(what: &str, count: usize, took: Duration, against: &str, limit: Duration) {
+    let a_second = |took: Duration| count as f64 / took.as_secs_f64().max(1e-9);
+    let (figure, limit) = (a_second(took), a_second(limit));
+    println!("| {what} | {figure:.0}/s | {against}: {limit:.0}/s | {:.2} |", figure / limit);
+}

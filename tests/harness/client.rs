@@ -66,6 +66,12 @@ impl Client {
         Ok(Self { socket: open(url, token).await?, next_id: 0, messages: VecDeque::new(), frames: VecDeque::new() })
     }
 
+    /// The socket alone, for who reads more quickly than this. What was received and not asked for is gone.
+    #[must_use]
+    pub fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     /// Sends a request without waiting for its answer; returns the id.
     pub async fn send(&mut self, method: &str, params: Value) -> Result<u64> {
         self.next_id += 1;

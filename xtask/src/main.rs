@@ -23,7 +23,7 @@ cargo xtask <command>
 
   run [DIR] [-- ARGS]  build the plugins and the host, then serve DIR (default: .)
   test [FILTER]        build everything that tests need and run them all, or those of the host that FILTER selects
-  bench [files]        measure a release build, or only what has to do with files
+  bench [PART]         measure a release build, all of it or one part (files, fanout, calls, …)
   fuzz [TARGET] [SECONDS]  look for input that does harm, one target or all (default: 60 s each)
   conformance [JUDGE]  let judges of others try a running host: documents (OpenRPC, AsyncAPI), mcp, rest (Schemathesis),
                        sockets (Autobahn)
