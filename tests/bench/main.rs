@@ -10,6 +10,7 @@ mod pauses;
 mod rates;
 mod report;
 mod searching;
+mod terminals;
 mod transfers;
 mod watching;
 mod wire;
@@ -26,11 +27,17 @@ use report::{Samples, line};
 const CALLS: usize = 5_000;
 
 /// In the order in which they run; `cargo xtask bench fanout` runs one of them.
-const PARTS: [&str; 8] = ["start", "calls", "pauses", "pages", "connections", "fanout", "files", "memory"];
+const PARTS: [&str; 9] = ["start", "calls", "pauses", "pages", "connections", "fanout", "files", "terminals", "memory"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let wanted = std::env::args().nth(1);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [print, rate] = arguments.as_slice()
+        && print == "print"
+    {
+        return terminals::print_at(rate.parse()?);
+    }
+    let wanted = arguments.into_iter().next();
     if let Some(wanted) = &wanted {
         ensure!(PARTS.contains(&wanted.as_str()), "there is no part {wanted:?}; there are {}", PARTS.join(", "));
     }
@@ -52,6 +59,7 @@ async fn main() -> Result<()> {
             "connections" => connections::idle().await?,
             "fanout" => fanout::fan_out().await?,
             "files" => files().await?,
+            "terminals" => terminals::terminals().await?,
             _ => memory().await?,
         }
     }

@@ -60,6 +60,7 @@ pub fn build(repo: &Repo) -> Result<()> {
 pub fn bench(repo: &Repo, arguments: &[&str]) -> Result<()> {
     plugins(repo)?;
     guests(repo)?;
+    scripts::fetch_peers(repo)?;
     shown(host_cargo(repo).args([
         "bench",
         "--profile",

@@ -21,6 +21,8 @@ use crate::{
 /// Pinned: another version may make another component of the same source.
 const COMPONENTIZE_JS: &str = "componentize-qjs@0.4.5";
 const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
+/// What terminals are measured beside.
+const TERMINADO: &str = "terminado==0.18.1";
 pub const NODE_REMEDY: &str = "install Node.js 20 or newer, with npm";
 pub const PYTHON_REMEDY: &str = "install Python 3.10 or newer, with venv";
 
@@ -127,6 +129,15 @@ fn wit(repo: &Repo, guest: &Guest) -> Result<Files> {
     Ok(wit)
 }
 
+/// Programs that benchmarks are compared with; without Python there are none.
+pub fn fetch_peers(repo: &Repo) -> Result<()> {
+    if version("python3", "--version").is_none() {
+        skipped(TERMINADO, &format!("Python is missing; {PYTHON_REMEDY}"));
+        return Ok(());
+    }
+    python_package(&repo.target("peers"), TERMINADO)
+}
+
 fn javascript_tool(tools: &Path) -> Result<PathBuf> {
     let program = tools.join("node_modules/.bin/componentize-qjs");
     if !program.exists() {
@@ -150,14 +161,20 @@ fn javascript(tool: &Path, guest: &Guest) -> Command {
 fn python_tool(tools: &Path) -> Result<PathBuf> {
     let program = tools.join("bin/componentize-py");
     if !program.exists() {
-        step(COMPONENTIZE_PY, || {
-            let mut venv = Command::new("python3");
-            quiet(venv.args(["-m", "venv"]).arg(tools), PYTHON_REMEDY)?;
-            let mut pip = Command::new(tools.join("bin/pip"));
-            quiet(pip.args(["install", "--quiet", "--disable-pip-version-check", COMPONENTIZE_PY]), PYTHON_REMEDY)
-        })?;
+        python_package(tools, COMPONENTIZE_PY)?;
     }
     Ok(program)
+}
+
+/// Installs a package into an environment of its own.
+fn python_package(folder: &Path, package: &str) -> Result<()> {
+    step(package, || {
+        let mut venv = Command::new("python3");
+        quiet(venv.args(["-m", "venv"]).arg(folder), PYTHON_REMEDY)?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        quiet(pip.args(["install", "--quiet", "--disable-pip-version-check", package]), PYTHON_REMEDY)
+    })
+    .map(drop)
 }
 
 fn python(tool: &Path, guest: &Guest) -> Command {
