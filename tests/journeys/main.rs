@@ -2,6 +2,7 @@
 
 mod agents;
 mod approve;
+mod archives;
 mod authenticator;
 mod bad_input;
 mod chain;

@@ -17,6 +17,12 @@ pub trait Exchange: Send + Sync {
     /// `not_supported` for a request whose answer has no such body; `conflict` when one is there already.
     fn answer_with(&self, download: Download) -> Result<(), Fault>;
 
+    /// The answer's body is to be bytes that are made while they are sent.
+    ///
+    /// # Errors
+    /// As [`answer_with`](Self::answer_with).
+    fn stream(&self, made: Made) -> Result<(), Fault>;
+
     /// The request's body is to go there.
     ///
     /// # Errors
@@ -37,6 +43,23 @@ pub struct Download {
     pub size: u64,
     pub modified: SystemTime,
     pub source: Box<dyn ByteSource>,
+}
+
+/// Bytes of no known size on their way to a client, to be saved.
+pub struct Made {
+    /// For the one who saves it.
+    pub name: String,
+    pub media_type: String,
+    pub source: Box<dyn Pieces>,
+}
+
+/// Bytes that come once, in their order. Dropping it ends the making.
+pub trait Pieces: Send {
+    /// The next bytes; none at the end. Cancel safe.
+    ///
+    /// # Errors
+    /// When the rest cannot be made: then the answer is cut off, so that it does not look like a whole one.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, Fault>>;
 }
 
 /// Bytes that can be read anywhere.

@@ -331,6 +331,18 @@ pub const STREAM_COMPRESSED_BYTES: std::ops::RangeInclusive<u64> = 1024..=64 * 1
 pub const STREAM_PIECE_BYTES: usize = 256 * 1024;
 /// Time in which no byte of a body comes; then it is given up.
 pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(60);
+/// Archives that are made or unpacked at the same time; one more is `unavailable`.
+pub const ARCHIVES_MAX: usize = 8;
+/// Entries of an archive, out and in.
+pub const ARCHIVE_ENTRIES_MAX: usize = 100_000;
+/// Bytes between two contents of a `.tar.gz`: headers, names and attributes. More is refused.
+pub const ARCHIVE_HEADER_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of the list at the end of a `.zip`, which is read into memory. More is refused.
+pub const ZIP_LIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Bytes that an archive may become for each of its own; more is refused as a bomb.
+pub const UNPACK_RATIO_MAX: u64 = 200;
+/// Bytes that any archive may become, however small it is: what compresses well is not yet a bomb.
+pub const UNPACK_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// Entries of a tree that is copied at once.
 pub const COPY_ENTRIES_MAX: usize = 100_000;
 /// Deepest tree that is copied.

@@ -54,6 +54,7 @@ static SERVED: [Served; 2] = [
             ("files.wit", include_str!("../../../wit/host/files.wit")),
             ("content.wit", include_str!("../../../wit/host/content.wit")),
             ("uploads.wit", include_str!("../../../wit/host/uploads.wit")),
+            ("archives.wit", include_str!("../../../wit/host/archives.wit")),
             ("search.wit", include_str!("../../../wit/host/search.wit")),
             ("terminals.wit", include_str!("../../../wit/host/terminals.wit")),
             ("processes.wit", include_str!("../../../wit/host/processes.wit")),

@@ -4,6 +4,7 @@
 //! client. Calls come from the host's registry, bytes from `midplane:host/files`; what the watcher tells goes out as the
 //! event `files.changed`. Keeps nothing in memory between calls.
 
+mod archives;
 mod category;
 mod changes;
 mod encoding;

@@ -56,6 +56,13 @@ pub enum FilesError {
     Superseded { path: Arc<str> },
     #[error("{path}: these are not the bytes whose hash was given; the upload is removed, begin again")]
     OtherBytes { path: Arc<str> },
+    /// `entry` is what the archive calls it; nothing of it has been unpacked.
+    #[error("the archive is refused: {}{problem}", if entry.is_empty() { "it ".to_owned() } else { format!("\"{entry}\" ") })]
+    BadArchive { entry: Arc<str>, problem: &'static str },
+    #[error("too many archives are being made or unpacked; try again when one is done")]
+    TooManyArchives,
+    #[error("the caller gave up")]
+    Cancelled,
     #[error("{path}: permission denied")]
     Denied { path: Arc<str> },
     #[error("{path} cannot be moved to another file system; copy and delete it")]
@@ -128,6 +135,9 @@ impl FilesError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } | Self::NoUpload => ErrorCode::NotFound,
+            Self::BadArchive { .. } => ErrorCode::InvalidParams,
+            Self::TooManyArchives => ErrorCode::Unavailable,
+            Self::Cancelled => ErrorCode::Cancelled,
             Self::TooManyUploads { .. } => ErrorCode::QuotaExceeded,
             Self::OtherBytes { .. } => ErrorCode::InvalidRequest,
             Self::AlreadyExists { .. } => ErrorCode::AlreadyExists,

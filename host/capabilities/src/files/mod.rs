@@ -2,11 +2,12 @@
 //!
 //! [`Root`] is the handle; every path is a [`RelativePath`]. What a path may reach is decided in [`jail`] and [`walk`], how
 //! bytes get to a file in [`mod@write`], [`replace`] and [`overwrite`], who may write when in [`turns`], what happens as a whole
-//! in [`apply`], what comes over several requests in [`uploads`], and what a killed host leaves in [`strays`]. Own changes are noted
+//! in [`apply`], what comes over several requests in [`uploads`], trees as one file in [`archive`], and what a killed host leaves in [`strays`]. Own changes are noted
 //! in [`own_writes`] for the [`watch`](crate::watch) module. Knows nothing of grants, requests or JSON: whoever holds a
 //! `Root` may use all of it.
 
 mod apply;
+mod archive;
 mod copy;
 mod diff;
 mod download;
@@ -44,6 +45,7 @@ use std::{
 };
 
 pub use apply::{ApplyOptions, Change, Outcome, OutcomeKind, Target};
+pub use archive::{ArchiveArriving, ArchiveFormat, Packing, UnpackOptions, Unpacked};
 use bytes::Bytes;
 pub use copy::CopyOptions;
 pub use download::OpenFile;
@@ -93,6 +95,7 @@ struct Inner {
     own: own_writes::OwnWrites,
     strays: Strays,
     uploads: Uploads,
+    archives: archive::Archives,
     /// Where sets of changes are recorded while they happen; without it a killed host leaves half of one.
     journal: Option<PathBuf>,
     work: TaskTracker,
@@ -142,6 +145,7 @@ impl Root {
             own: own_writes::OwnWrites::default(),
             strays,
             uploads: Uploads::default(),
+            archives: archive::Archives::default(),
             journal,
             work: TaskTracker::new(),
         };

@@ -86,10 +86,21 @@ pub(super) fn respond(asking: Asking<'_>, download: Download) -> Response {
     response
 }
 
-fn set(response: &mut Response, name: HeaderName, value: &str) {
+pub(super) fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// What makes bytes of somebody's harmless to the origin that serves them.
+pub(super) fn confine(response: &mut Response, media_type: &str, attachment: bool, name: &str) {
+    set(response, header::CONTENT_TYPE, media_type);
+    set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(response, header::CONTENT_SECURITY_POLICY, SANDBOX);
+    set(response, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    let kind = if attachment { "attachment" } else { "inline" };
+    let name = utf8_percent_encode(name, IN_NAMES);
+    set(response, header::CONTENT_DISPOSITION, &format!("{kind}; filename*=UTF-8''{name}"));
 }
 
 /// What every answer about the file says.
@@ -102,13 +113,7 @@ fn describe(response: &mut Response, download: &Download, tag: &str) {
     set(response, header::CACHE_CONTROL, "private, no-cache");
     set(response, header::ACCEPT_RANGES, "bytes");
     set(response, header::VARY, "accept-encoding, authorization, cookie");
-    set(response, header::CONTENT_TYPE, &download.media_type);
-    set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(response, header::CONTENT_SECURITY_POLICY, SANDBOX);
-    set(response, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    let kind = if download.attachment { "attachment" } else { "inline" };
-    let name = utf8_percent_encode(&download.name, IN_NAMES);
-    set(response, header::CONTENT_DISPOSITION, &format!("{kind}; filename*=UTF-8''{name}"));
+    confine(response, &download.media_type, download.attachment, &download.name);
 }
 
 fn whole(asking: Asking<'_>, download: Download, part: Range<u64>) -> Response {

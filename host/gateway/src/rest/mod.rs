@@ -10,6 +10,7 @@ mod conditions;
 mod download;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod made;
 pub(crate) mod native;
 mod params;
 mod range;
@@ -201,7 +202,7 @@ impl Request<'_> {
         let request_id = context.request_id.clone();
         let effects = context.effects.clone();
         let result = shared.run(invocation, context).await;
-        let raw::Handed { download, upload } = passing.take();
+        let raw::Handed { download, made, upload } = passing.take();
         let result = match (result, upload) {
             (Ok(_), Some(upload)) => raw::receive(self.body, upload, &cancel).await,
             (result, _) => result.map(|success| success.reply),
@@ -213,7 +214,10 @@ impl Request<'_> {
                 let asking = download::Asking { method: self.method, headers: self.headers, identity, stop };
                 download::respond(asking, download)
             }
-            (Ok(reply), None) => answer::success(&reply, found.status, self.method, self.headers),
+            (Ok(reply), None) => match made {
+                Some(made) => made::respond(self.method, made, identity, shared.streams.clone()),
+                None => answer::success(&reply, found.status, self.method, self.headers),
+            },
         };
         Ok(answer::identified(answer::placed(response, &effects.positions()), &request_id))
     }

@@ -9,7 +9,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use midplane_model::{
     ErrorCode, Fault, Reply,
-    bulk::{Download, Exchange, Upload},
+    bulk::{Download, Exchange, Made, Upload},
     limits::STREAM_IDLE_MAX,
 };
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ pub(super) struct Passing {
 #[derive(Default)]
 pub(super) struct Handed {
     pub download: Option<Download>,
+    pub made: Option<Made>,
     pub upload: Option<Box<dyn Upload>>,
 }
 
@@ -53,6 +54,13 @@ impl Exchange for Passing {
             return Err(Fault::new(ErrorCode::NotSupported, "this request is answered in JSON"));
         }
         self.hand(|handed| &mut handed.download, download)
+    }
+
+    fn stream(&self, made: Made) -> Result<(), Fault> {
+        if self.has_body {
+            return Err(Fault::new(ErrorCode::NotSupported, "this request is answered in JSON"));
+        }
+        self.hand(|handed| &mut handed.made, made)
     }
 
     fn receive_into(&self, upload: Box<dyn Upload>) -> Result<(), Fault> {

@@ -1,5 +1,6 @@
 //! `midplane files`: files of the served directory. Paths are those of the host, and may be patterns: `'src/**/*.rs'`.
 
+mod archive;
 mod change;
 mod find;
 mod list;
@@ -27,6 +28,10 @@ pub enum FilesCommand {
     },
     /// Make or replace a file, whole in one step. A large one goes on after a cut, also when the same command is given again.
     Put(PutArguments),
+    /// Write a `.tar.gz` or `.zip` of a directory to standard output, or to a file.
+    Pack(PackArguments),
+    /// Unpack a `.tar.gz` or `.zip` into a directory: all of it, or nothing.
+    Unpack(UnpackArguments),
     /// Replace text in a file.
     Edit(EditArguments),
     /// Move entries; several go into a directory.
@@ -76,6 +81,37 @@ pub struct PutArguments {
     /// Wait until the disk has it.
     #[arg(long)]
     durable: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct PackArguments {
+    #[arg(default_value = ".")]
+    path: String,
+    /// A file here; one that ends in `.zip` is a zip.
+    #[arg(short, long)]
+    output: Option<String>,
+    /// A zip instead of a `.tar.gz`.
+    #[arg(long)]
+    zip: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct UnpackArguments {
+    /// A file here; `-` is standard input.
+    archive: String,
+    /// A directory there; it is made if only it is missing.
+    #[arg(default_value = ".")]
+    to: String,
+    /// The archive is a file there.
+    #[arg(long)]
+    there: bool,
+    /// Replace files that are there.
+    #[arg(short = 'f', long)]
+    overwrite: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -133,6 +169,8 @@ pub fn run(command: FilesCommand) -> ExitCode {
         FilesCommand::Ls(arguments) => client::finish(&arguments.target, list::run(&arguments)),
         FilesCommand::Cat { paths, target } => client::finish(&target, transfer::cat(&target, &paths)),
         FilesCommand::Put(arguments) => client::finish(&arguments.target, transfer::put(&arguments)),
+        FilesCommand::Pack(arguments) => client::finish(&arguments.target, archive::pack(&arguments)),
+        FilesCommand::Unpack(arguments) => client::finish(&arguments.target, archive::unpack(&arguments)),
         FilesCommand::Edit(arguments) => change::edit(&arguments),
         FilesCommand::Mv(arguments) => client::finish(&arguments.target, change::relocate(&arguments, "files.move")),
         FilesCommand::Cp(arguments) => client::finish(&arguments.target, change::relocate(&arguments, "files.copy")),

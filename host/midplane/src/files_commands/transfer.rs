@@ -144,7 +144,7 @@ impl Progress {
         self
     }
 
-    fn moved(&mut self, bytes: usize) {
+    pub fn moved(&mut self, bytes: usize) {
         self.moved += bytes as u64;
         if self.watched && self.shown.is_none_or(|shown| shown.elapsed() >= PROGRESS_INTERVAL) {
             self.shown = Some(Instant::now());
@@ -154,7 +154,7 @@ impl Progress {
         }
     }
 
-    fn end(&mut self) {
+    pub fn end(&mut self) {
         if self.shown.is_some() {
             eprintln!();
         }

@@ -1,9 +1,10 @@
 //! What a guest may ask the host for. Errors go back to the guest as values, never as traps.
 //!
 //! Each grant of the manifest is enforced in one place: `methods` in [`services`], `publish` and `subscribe` in [`events`],
-//! `files` in [`files`], [`content`], [`uploads`] and [`search`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`], `processes` in
+//! `files` in [`files`], [`content`], [`uploads`], [`archives`] and [`search`] (and for WASI, with `env`, in [`crate::wasi`]), `terminals` in [`terminals`], `processes` in
 //! [`processes`].
 
+mod archives;
 mod attachments;
 mod content;
 mod events;

@@ -37,7 +37,7 @@ struct Record {
 }
 
 /// Writes the steps down, does them, and crosses them out. A step that fails takes all back.
-pub(super) fn carry_out(
+pub(in super::super) fn carry_out(
     root: &Root,
     site: &Site<'_>,
     steps: &[Step],
@@ -101,7 +101,7 @@ fn take_back(site: &Site<'_>, steps: &[Step]) {
 
 impl Step {
     /// What an error is about.
-    fn path(&self) -> &RelativePath {
+    pub(in super::super) fn path(&self) -> &RelativePath {
         match self {
             Self::MakeDir { path }
             | Self::Put { path, .. }

@@ -18,7 +18,7 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-pub(super) use journal::recover;
+pub(super) use journal::{carry_out, recover};
 use midplane_model::limits::APPLY_CHANGES_MAX;
 
 use super::{
@@ -31,6 +31,7 @@ use super::{
     write::Create,
 };
 use plan::Plan;
+pub(super) use steps::{Site, Step};
 
 /// A path, and the root that says how far it may reach.
 #[derive(Clone)]

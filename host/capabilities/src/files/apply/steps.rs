@@ -26,7 +26,7 @@ use super::{
 /// Names without a path are those of the staging folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Step {
+pub(in super::super) enum Step {
     /// Makes a directory that was not there.
     MakeDir { path: RelativePath },
     /// Brings a staged file to a name; what was there goes to the staging folder in exchange.
@@ -40,7 +40,7 @@ pub(super) enum Step {
 }
 
 /// Where the steps happen.
-pub(super) struct Site<'a> {
+pub(in super::super) struct Site<'a> {
     pub jail: &'a Jail,
     pub staging: &'a Staging,
 }
