@@ -54,8 +54,11 @@ async fn a_file_is_put_under_conditions_and_got_whole_and_in_parts() -> Result<(
     let edited = send(&host, "PATCH", "a.txt", &headers, &edits).await?;
     assert_eq!(edited.status, 200, "{}", edited.body);
     assert_eq!(send(&host, "GET", "a.txt", &[], "").await?.body, "012-6789");
-    let gone = send(&host, "DELETE", "a.txt", &[], "").await?;
-    assert_eq!(gone.status, 200, "{}", gone.body);
+    let stale = send(&host, "DELETE", "a.txt", &[("if-match", &tag)], "").await?;
+    assert_eq!(stale.status, 412, "{}", stale.body);
+    let now = send(&host, "HEAD", "a.txt", &[], "").await?.header("etag").context("etag")?.to_owned();
+    let gone = send(&host, "DELETE", "a.txt&trash=true", &[("if-match", &now)], "").await?;
+    assert_eq!((gone.status, gone.body.contains("\"id\":\"")), (200, true), "{}", gone.body);
     assert_eq!(send(&host, "GET", "a.txt", &[], "").await?.status, 404);
     Ok(())
 }

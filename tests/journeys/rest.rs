@@ -95,7 +95,7 @@ async fn versions_are_entity_tags() -> Result<()> {
     assert_eq!(stale.status, 412);
     let current = replaced.header("etag").context("etag")?.trim_matches('"').to_owned();
     assert_eq!(problem["details"]["current_version"], current);
-    let unversioned = send(&host, "POST", "/api/v1/files/move", &[("if-match", &tag)], "{}").await?;
+    let unversioned = send(&host, "POST", "/api/v1/files/copy", &[("if-match", &tag)], "{}").await?;
     assert_eq!(unversioned.status, 501, "{}", unversioned.body);
     Ok(())
 }

@@ -97,6 +97,8 @@ pub struct GatewayLimits {
     pub ping_interval: Duration,
     pub silence_max: Duration,
     pub write_stall_max: Duration,
+    /// Of any connection, whatever it carries.
+    pub taking_stall_max: Duration,
     pub session_grace: Duration,
 }
 
@@ -116,6 +118,7 @@ impl Default for GatewayLimits {
             ping_interval: limits::PING_INTERVAL,
             silence_max: limits::SILENCE_MAX,
             write_stall_max: limits::WRITE_STALL_MAX,
+            taking_stall_max: limits::TAKING_STALL_MAX,
             session_grace: limits::SESSION_GRACE,
         }
     }

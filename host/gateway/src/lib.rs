@@ -53,6 +53,7 @@ mod sessions;
 mod shared;
 mod site;
 mod socket;
+mod taking;
 mod terminal_socket;
 mod tls;
 mod tokens;

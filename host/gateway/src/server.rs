@@ -25,6 +25,7 @@ use crate::{
     listeners::{Listeners, Local},
     rest, routes,
     shared::Shared,
+    taking::Taking,
     tls::TlsListener,
 };
 
@@ -60,20 +61,24 @@ impl Gateway {
     pub async fn serve(self, listeners: impl Into<Listeners>, shutdown: CancellationToken) -> io::Result<()> {
         let (shared, Listeners { port, tls, local }) = (self.shared, listeners.into());
         let stop = shared.shutdown.clone();
+        let stall_max = shared.config.limits.taking_stall_max;
         let routes = routes::build(&shared);
         let by_socket = local.map(|socket| {
             let routes = routes.clone().layer(Extension(Local));
-            axum::serve(socket, routes).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future()
+            axum::serve(Taking::new(socket, stall_max), routes)
+                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .into_future()
         });
         let by_port: BoxFuture<'_, io::Result<()>> = match tls {
             None => {
                 // Small messages go out at once: a keystroke's echo waits for no acknowledgement of the one before.
                 let port = port.tap_io(|stream| _ = stream.set_nodelay(true));
+                let port = Taking::new(port, stall_max);
                 let serve = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
                 Box::pin(serve.into_future())
             }
             Some(tls) => {
-                let port = TlsListener::start(port, tls, &stop, &shared.sockets)?;
+                let port = Taking::new(TlsListener::start(port, tls, &stop, &shared.sockets)?, stall_max);
                 let serve = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
                 Box::pin(serve.into_future())
             }

@@ -347,8 +347,12 @@ pub const UNPACK_BYTES_MIN: u64 = 64 * 1024 * 1024;
 pub const COPY_ENTRIES_MAX: usize = 100_000;
 /// Deepest tree that is copied.
 pub const COPY_DEPTH_MAX: usize = 128;
-/// Entries of the trash that are listed; the oldest beyond them are only emptied.
-pub const TRASH_LISTED_MAX: usize = 1000;
+/// Entries of the trash; the oldest beyond them are removed for good.
+pub const TRASH_ENTRIES_MAX: usize = 1000;
+/// Age at which an entry of the trash is removed for good.
+pub const TRASH_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Time in which a client takes nothing of an answer, or of what comes over its socket; then its connection is ended.
+pub const TAKING_STALL_MAX: Duration = Duration::from_secs(120);
 /// Own changes remembered until the watcher has seen them; the oldest is forgotten. More than one set of changes leaves,
 /// each of which may move something and make directories for it.
 pub const OWN_WRITES_MAX: usize = 32 * 1024;

@@ -19,7 +19,7 @@ use encoding::Span;
 use exports::midplane::{
     files::files::{
         Change, Content, CreateMode, Deleted, Done, Edited, Emptied, Encoding, Entry, Error, Findings, Guest as Files,
-        LetterCase, Outcome, Page, Range, Replaced, Replacement, SearchResult, Trashed, Written,
+        LetterCase, Outcome, Page, Range, Replaced, Replacement, SearchResult, Sent, Trashed, Written,
     },
     host::{
         lifecycle::{Ending, Guest as Lifecycle, Occasion},
@@ -142,15 +142,25 @@ impl Files for Plugin {
         Ok(Done { path })
     }
 
-    fn move_(from: String, to: String, overwrite: Option<bool>) -> Result<Done, Error> {
-        disk::move_(&from, &to, overwrite.unwrap_or(false))?;
+    fn move_(from: String, to: String, overwrite: Option<bool>, if_version: Option<String>) -> Result<Done, Error> {
+        let overwrite = overwrite.unwrap_or(false);
+        match if_version {
+            Some(version) => disk::move_version(&from, &to, &version, overwrite)?,
+            None => disk::move_(&from, &to, overwrite)?,
+        }
         Ok(Done { path: to })
     }
 
-    fn delete(path: String, recursive: Option<bool>, trash: Option<bool>) -> Result<Deleted, Error> {
-        let id = match trash.unwrap_or(false) {
-            true => Some(disk::trash(&path)?),
-            false => {
+    fn delete(
+        path: String,
+        recursive: Option<bool>,
+        trash: Option<bool>,
+        if_version: Option<String>,
+    ) -> Result<Deleted, Error> {
+        let id = match (if_version, trash.unwrap_or(false)) {
+            (Some(version), trash) => disk::delete_version(&path, &version, trash)?,
+            (None, true) => Some(disk::trash(&path)?),
+            (None, false) => {
                 disk::delete(&path, recursive.unwrap_or(false))?;
                 None
             }
@@ -177,12 +187,11 @@ impl Files for Plugin {
         Ok(Emptied { count })
     }
 
-    fn download(path: String, attachment: Option<bool>) -> Result<Entry, Error> {
-        let found = disk::stat(&path)?;
-        let media = media::of(&found);
-        let attachment = attachment.unwrap_or(!media.shown);
-        content::serve(&path, &media.name, attachment)?;
-        Ok(entry::looked_at(found))
+    fn download(path: String, attachment: Option<bool>) -> Result<Sent, Error> {
+        let media = media::of(&path);
+        let content::Served { version, size_bytes: size } =
+            content::serve(&path, &media.name, attachment.unwrap_or(!media.shown))?;
+        Ok(Sent { path, version, size })
     }
 
     fn upload(

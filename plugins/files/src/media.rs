@@ -50,8 +50,8 @@ const SAVED: &[(&str, &[&str])] = &[
 ];
 
 /// By its name, else by its first bytes.
-pub fn of(entry: &disk::Entry) -> Media {
-    let name = entry.name.to_ascii_lowercase();
+pub fn of(path: &str) -> Media {
+    let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let find = |table: &[(&str, &[&str])]| {
         table.iter().find(|(_, extensions)| extensions.contains(&extension)).map(|(name, _)| (*name).to_owned())
@@ -62,8 +62,8 @@ pub fn of(entry: &disk::Entry) -> Media {
     if let Some(name) = find(SAVED) {
         return Media { name, shown: false };
     }
-    let category = category::by_name(&entry.name).unwrap_or_else(|| {
-        let start = disk::read(&entry.path, 0, Some(SNIFF_BYTES));
+    let category = category::by_name(&name).unwrap_or_else(|| {
+        let start = disk::read(path, 0, Some(SNIFF_BYTES));
         start.map_or(Category::Binary, |start| category::by_content(&start.bytes))
     });
     match category {

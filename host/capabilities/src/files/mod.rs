@@ -16,6 +16,7 @@ mod entry;
 mod error;
 mod facts;
 mod hold;
+mod insist;
 mod jail;
 mod list;
 mod make_dir;
@@ -127,7 +128,7 @@ impl Root {
         }
         strays.clear().map_err(fail)?;
         let root = Self::of(jail, location, strays, Some(record.to_owned()));
-        root.tidy_now();
+        root.tidy_uploads_or_log();
         Ok(root)
     }
 
@@ -230,7 +231,7 @@ impl Root {
     /// Moves an entry; a link itself, not what it leads to.
     ///
     /// # Errors
-    /// `not_found`, `already_exists` unless `overwrite`; `conflict` for a directory that would go into itself or onto one
+    /// `not_found`, `already_exists` unless `overwrite`; `precondition_failed` for another version than was asked for; `conflict` for a directory that would go into itself or onto one
     /// that is not empty; `not_supported` across file systems; `outside_root`, `forbidden`.
     pub async fn rename(
         &self,
@@ -265,7 +266,8 @@ impl Root {
     /// Deletes an entry for good; a link itself, not what it leads to.
     ///
     /// # Errors
-    /// `not_found`; `conflict` for a directory with content unless `recursive`; `outside_root`, `forbidden`.
+    /// `not_found`; `conflict` for a directory with content unless `recursive`; `precondition_failed` for another version than
+    /// was asked for; `outside_root`, `forbidden`.
     pub async fn delete(&self, path: &RelativePath, options: DeleteOptions) -> Result<(), FilesError> {
         let place = self.place("delete", path, Last::Keep).await?;
         let turn = self.inner.turns.wait(vec![place.path.clone()]).await;

@@ -10,7 +10,9 @@ use rustix::io::Errno;
 use super::{
     error::{FilesError, shown},
     facts::Facts,
+    insist::insist,
     own_writes::{OwnWrite, OwnWrites, Trace},
+    version::Version,
     walk::Place,
 };
 
@@ -19,12 +21,15 @@ use super::{
 pub struct RenameOptions {
     /// Replace what is at the new name: a file by anything but a directory, an empty directory by a directory.
     pub overwrite: bool,
+    /// Only a file that has this version.
+    pub if_version: Option<Version>,
     /// The request that asks for it: comes back with the watcher's change.
     pub origin: Option<Arc<str>>,
 }
 
 pub(super) fn rename(from: &Place, to: &Place, options: &RenameOptions, own: &OwnWrites) -> Result<(), FilesError> {
     let facts = Facts::at(&from.parent, &from.name).map_err(|errno| fail(from, to, errno))?;
+    insist(from, options.if_version.as_ref())?;
     if from.path == to.path {
         return Ok(());
     }

@@ -13,10 +13,12 @@ use rustix::{
 use super::{
     error::FilesError,
     facts::Facts,
+    insist::insist,
     jail::Jail,
     own_writes::{OwnWrite, OwnWrites, Trace},
     path::RelativePath,
     replace::is_temporary,
+    version::Version,
     walk::{Last, Place},
 };
 
@@ -25,12 +27,15 @@ use super::{
 pub struct DeleteOptions {
     /// A directory with its content; else only an empty one.
     pub recursive: bool,
+    /// Only a file that has this version.
+    pub if_version: Option<Version>,
     /// The request that asks for it: comes back with the watcher's change.
     pub origin: Option<Arc<str>>,
 }
 
 /// Deletes the entry itself: of a link the link. A recursive delete that fails in the midst leaves the rest.
 pub(super) fn delete(place: &Place, options: &DeleteOptions, own: &OwnWrites) -> Result<(), FilesError> {
+    insist(place, options.if_version.as_ref())?;
     own.note(&place.path, OwnWrite { trace: Trace::Gone, version: None, origin: options.origin.clone() });
     let result = Facts::at(&place.parent, &place.name).and_then(|facts| match facts.is_dir() {
         true if options.recursive => remove_tree(&place.parent, &place.name),

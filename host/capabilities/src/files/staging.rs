@@ -38,6 +38,19 @@ pub(super) fn own_folder(jail: &Jail, name: &str) -> Result<(OwnedFd, RelativePa
     open_or_make(jail, &path).map(|(folder, _)| (folder, path))
 }
 
+/// The same, where there has ever been one.
+pub(super) fn existing_own_folder(jail: &Jail, name: &str) -> Result<Option<OwnedFd>, Errno> {
+    let path = RelativePath::root().join(OWN_FOLDER).join(name);
+    match jail.place(&path, Last::Keep).and_then(|place| match place {
+        Some(place) => place.open(OFlags::RDONLY | OFlags::DIRECTORY),
+        None => Err(Errno::NOENT),
+    }) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 fn open_or_make(jail: &Jail, path: &RelativePath) -> Result<(OwnedFd, bool), Errno> {
     let place = jail.place(path, Last::Keep)?.ok_or(Errno::EXIST)?;
     let is_new = match rustix::fs::mkdirat(&place.parent, place.name.as_str(), PRIVATE) {
@@ -120,14 +133,7 @@ impl Staging {
     /// Removes what is left of all folders that nobody works in.
     pub fn clear_all(jail: &Jail) -> Result<(), Errno> {
         let own = RelativePath::root().join(OWN_FOLDER).join(STAGING);
-        let above = match jail.place(&own, Last::Keep).and_then(|place| match place {
-            Some(place) => place.open(OFlags::RDONLY | OFlags::DIRECTORY),
-            None => Err(Errno::NOENT),
-        }) {
-            Ok(above) => above,
-            Err(Errno::NOENT) => return Ok(()),
-            Err(errno) => return Err(errno),
-        };
+        let Some(above) = existing_own_folder(jail, STAGING)? else { return Ok(()) };
         for entry in Dir::read_from(&above)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };

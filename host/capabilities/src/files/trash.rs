@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use midplane_model::limits::{PATH_BYTES_MAX, TRASH_LISTED_MAX};
+use midplane_model::limits::{PATH_BYTES_MAX, TRASH_AGE_MAX, TRASH_ENTRIES_MAX};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -24,11 +24,12 @@ use super::{
     DeleteOptions, RenameOptions, Root,
     error::{FilesError, shown},
     facts::Facts,
+    insist::insist,
     own_writes::{OwnWrite, Trace},
     path::RelativePath,
     relocate::rename,
     remove::remove_tree,
-    staging::own_folder,
+    staging::{existing_own_folder, own_folder},
     walk::{Last, Place},
 };
 
@@ -69,12 +70,13 @@ impl Root {
         let turn = self.inner.turns.wait(vec![place.path.clone()]).await;
         self.run(move |root| {
             let _turn = turn;
+            insist(&place, options.if_version.as_ref())?;
             trash(root, &place, options.origin)
         })
         .await
     }
 
-    /// What is in the trash, the newest first; `TRASH_LISTED_MAX` at most.
+    /// What is in the trash, the newest first; `TRASH_ENTRIES_MAX` at most.
     ///
     /// # Errors
     /// `forbidden`, and those of reading.
@@ -83,7 +85,7 @@ impl Root {
             let (folder, _) = folder(root)?;
             let mut ids = ids(&folder).map_err(|errno| fail("list", errno))?;
             ids.sort_by(|a, b| b.cmp(a));
-            Ok(ids.into_iter().filter_map(|id| look(&folder, id)).take(TRASH_LISTED_MAX).collect())
+            Ok(ids.into_iter().filter_map(|id| look(&folder, id)).take(TRASH_ENTRIES_MAX).collect())
         })
         .await
     }
@@ -132,6 +134,30 @@ impl Root {
             Ok(ids.len())
         })
         .await
+    }
+}
+
+impl Root {
+    /// Removes for good what is too old, and the oldest of too many. How many they were.
+    ///
+    /// # Errors
+    /// Those of reading and deleting.
+    pub(super) fn tidy_trash_now(&self, now: SystemTime) -> Result<usize, FilesError> {
+        let Some(folder) = existing_own_folder(&self.jail.whole(), TRASH).map_err(|errno| fail("empty", errno))? else {
+            return Ok(0);
+        };
+        let mut ids = ids(&folder).map_err(|errno| fail("empty", errno))?;
+        ids.sort();
+        let surplus = ids.len().saturating_sub(TRASH_ENTRIES_MAX);
+        let is_old = |id: &String| {
+            let deleted = id.split('-').next().and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+            deleted.and_then(|since| UNIX_EPOCH.checked_add(since + TRASH_AGE_MAX)).is_some_and(|end| end < now)
+        };
+        let old: Vec<_> = ids.iter().enumerate().filter(|(index, id)| *index < surplus || is_old(id)).collect();
+        for (_, id) in &old {
+            remove_tree(&folder, id).map_err(|errno| fail("empty", errno))?;
+        }
+        Ok(old.len())
     }
 }
 
@@ -206,4 +232,36 @@ fn look(folder: &OwnedFd, id: String) -> Option<Trashed> {
     let facts = Facts::at(&inner, ENTRY).ok()?;
     let deleted = UNIX_EPOCH + Duration::from_millis(about.deleted_ms);
     Some(Trashed { id, path: about.path, deleted, is_directory: facts.is_dir(), size: facts.size })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{
+        super::tests::{Case, rel},
+        *,
+    };
+
+    #[tokio::test]
+    async fn what_is_in_the_trash_for_too_long_is_removed_for_good() {
+        let [case, _] = Case::both();
+        let mut ids = Vec::new();
+        for name in ["old", "young"] {
+            fs::create_dir_all(case.at(name).join("below")).expect("mkdir");
+            ids.push(case.root.trash(&rel(name), DeleteOptions::default()).await.expect("trash"));
+        }
+        let past = SystemTime::now() - TRASH_AGE_MAX - Duration::from_secs(1);
+        let past = past.duration_since(UNIX_EPOCH).expect("time").as_millis();
+        let trash = case.at(".midplane/trash");
+        fs::rename(trash.join(&ids[0]), trash.join(format!("{past:013}-1-1"))).expect("rename");
+        assert_eq!(case.root.tidy_trash_now(SystemTime::now()).expect("tidy"), 1);
+        let left: Vec<_> = case.root.trashed().await.expect("list").into_iter().map(|entry| entry.id).collect();
+        assert_eq!(left, ids[1..]);
+        for n in 0..TRASH_ENTRIES_MAX {
+            fs::create_dir(trash.join(format!("{:013}-1-{n}", past * 2))).expect("mkdir");
+        }
+        assert_eq!(case.root.tidy_trash_now(SystemTime::now()).expect("tidy"), 1, "the oldest of too many");
+        assert!(!trash.join(&ids[1]).exists());
+    }
 }

@@ -5,26 +5,30 @@ use std::time::SystemTime;
 use midplane_model::limits::UPKEEP_INTERVAL;
 use tokio_util::sync::CancellationToken;
 
-use super::Root;
+use super::{Root, error::FilesError};
 
 impl Root {
-    /// Looks now and then for what is too old, until `stop`. What cannot be removed is logged, and tried again.
+    /// Looks at once, and now and then, for what is too old, until `stop`. What cannot be removed is logged, and tried again.
     pub async fn upkeep(&self, stop: CancellationToken) {
         loop {
+            // An error is the host's that closes.
+            _ = self.run(Self::tidy).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(UPKEEP_INTERVAL) => {}
             }
-            let tidied = self.run(|root| {
-                root.tidy_now();
-                Ok(())
-            });
-            // An error is the host's that closes.
-            _ = tidied.await;
         }
     }
 
-    pub(super) fn tidy_now(&self) {
+    fn tidy(&self) -> Result<(), FilesError> {
+        self.tidy_uploads_or_log();
+        if let Err(error) = self.tidy_trash_now(SystemTime::now()) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the trash keeps what is too old");
+        }
+        Ok(())
+    }
+
+    pub(super) fn tidy_uploads_or_log(&self) {
         if let Err(error) = self.tidy_uploads_now(SystemTime::now()) {
             tracing::warn!(error = &error as &dyn std::error::Error, "uploads that waited too long stay");
         }

@@ -121,7 +121,7 @@ async fn own_changes_carry_their_request_and_version_and_foreign_ones_do_not() {
     let changes = watched.until("e").await;
     assert_eq!((told(&changes), &changes[0].origin), (vec![(ChangeKind::Moved, "e")], &origin("r3")));
 
-    let options = DeleteOptions { recursive: true, origin: origin("r4") };
+    let options = DeleteOptions { recursive: true, origin: origin("r4"), ..DeleteOptions::default() };
     watched.root.delete(&path("d"), options).await.expect("delete");
     let changes = watched.until("d").await;
     assert_eq!((told(&changes), &changes[0].origin), (vec![(ChangeKind::Deleted, "d")], &origin("r4")));

@@ -251,18 +251,13 @@ impl files::Host for Guest {
 
     async fn move_(&mut self, from: String, to: String, overwrite: bool) -> Answer<()> {
         let (from, to) = (self.granted(&from, Access::Write), self.granted(&to, Access::Write));
-        let options = RenameOptions { overwrite, origin: self.origin() };
-        let rename = async {
-            let (from, to) = (from?, to?);
-            let renamed = from.root.rename_into(&from.path, &to.root, &to.path, options).await;
-            renamed.map_err(|error| if to.narrowed { to.fault(error) } else { from.fault(error) })
-        };
-        answer(self.in_time(rename).await)
+        let options = RenameOptions { overwrite, origin: self.origin(), ..RenameOptions::default() };
+        answer(self.in_time(relocate(from, to, options)).await)
     }
 
     async fn delete(&mut self, path: String, recursive: bool) -> Answer<()> {
         let granted = self.granted(&path, Access::Write);
-        let options = DeleteOptions { recursive, origin: self.origin() };
+        let options = DeleteOptions { recursive, origin: self.origin(), ..DeleteOptions::default() };
         let delete = async {
             let granted = granted?;
             granted.root.delete(&granted.path, options).await.map_err(|error| granted.fault(error))
@@ -283,12 +278,33 @@ impl files::Host for Guest {
 
     async fn trash(&mut self, path: String) -> Answer<String> {
         let granted = self.granted(&path, Access::Write);
-        let options = DeleteOptions { recursive: true, origin: self.origin() };
+        let options = DeleteOptions { recursive: true, origin: self.origin(), ..DeleteOptions::default() };
         let trash = async {
             let granted = granted?;
             granted.root.trash(&granted.path, options).await.map_err(|error| granted.fault(error))
         };
         answer(self.in_time(trash).await)
+    }
+
+    async fn delete_version(&mut self, path: String, version: String, trash: bool) -> Answer<Option<String>> {
+        let granted = self.granted(&path, Access::Write);
+        let if_version = Some(Version::new(&version));
+        let options = DeleteOptions { if_version, origin: self.origin(), ..DeleteOptions::default() };
+        let delete = async {
+            let granted = granted?;
+            let deleted = match trash {
+                true => granted.root.trash(&granted.path, options).await.map(Some),
+                false => granted.root.delete(&granted.path, options).await.map(|()| None),
+            };
+            deleted.map_err(|error| granted.fault(error))
+        };
+        answer(self.in_time(delete).await)
+    }
+
+    async fn move_version(&mut self, from: String, to: String, version: String, overwrite: bool) -> Answer<()> {
+        let (from, to) = (self.granted(&from, Access::Write), self.granted(&to, Access::Write));
+        let options = RenameOptions { overwrite, if_version: Some(Version::new(&version)), origin: self.origin() };
+        answer(self.in_time(relocate(from, to, options)).await)
     }
 
     async fn list_trash(&mut self) -> Answer<Vec<files::Trashed>> {
@@ -310,7 +326,7 @@ impl files::Host for Guest {
         let known = self.granted(found.path.as_str(), Access::Write).map(drop);
         let to = to.unwrap_or_else(|| found.path.as_str().to_owned());
         let granted = known.and_then(|()| self.granted(&to, Access::Write));
-        let options = RenameOptions { overwrite, origin: self.origin() };
+        let options = RenameOptions { overwrite, origin: self.origin(), ..RenameOptions::default() };
         let restore = async {
             let granted = granted?;
             granted.root.restore(&id, &granted.path, options).await.map_err(|error| granted.fault(error))
@@ -338,6 +354,16 @@ impl files::Host for Guest {
         };
         answer(self.in_time(empty).await)
     }
+}
+
+async fn relocate(
+    from: Result<Granted, Fault>,
+    to: Result<Granted, Fault>,
+    options: RenameOptions,
+) -> Result<(), Fault> {
+    let (from, to) = (from?, to?);
+    let renamed = from.root.rename_into(&from.path, &to.root, &to.path, options).await;
+    renamed.map_err(|error| if to.narrowed { to.fault(error) } else { from.fault(error) })
 }
 
 async fn trashed_as(root: Root, id: String) -> Result<Trashed, Fault> {

@@ -22,9 +22,8 @@ use super::{
         facts::Facts,
         path::RelativePath,
         receive::GATHERED,
-        staging::{OWN_FOLDER, Staging, own_folder},
+        staging::{Staging, existing_own_folder, own_folder},
         version::Version,
-        walk::Last,
         write::{Create, WriteOptions},
     },
     Upload,
@@ -160,15 +159,7 @@ pub(super) fn folder(root: &Root) -> Result<OwnedFd, FilesError> {
 
 /// The same, where there has ever been one.
 pub(super) fn existing_folder(root: &Root) -> Result<Option<OwnedFd>, FilesError> {
-    let path = RelativePath::root().join(OWN_FOLDER).join(UPLOADS);
-    match root.jail.whole().place(&path, Last::Keep).and_then(|place| match place {
-        Some(place) => place.open(OFlags::RDONLY | OFlags::DIRECTORY),
-        None => Err(Errno::NOENT),
-    }) {
-        Ok(folder) => Ok(Some(folder)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(fail(errno)),
-    }
+    existing_own_folder(&root.jail.whole(), UPLOADS).map_err(fail)
 }
 
 pub(super) fn names(folder: &OwnedFd) -> Result<Vec<String>, FilesError> {
