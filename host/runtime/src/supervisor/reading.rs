@@ -46,7 +46,10 @@ impl Reader {
 
     async fn package(&self, manifest: &mut Option<Manifest>) -> Result<Arc<Package>, LoadError> {
         let files = match (&self.source, &self.folder) {
-            (Source::Bundle(bundle), _) => Files::of_bundle(bundle),
+            (Source::Bundle(bundle), _) => {
+                *manifest = Manifest::parse(bundle.manifest).ok();
+                Files::of_bundle(bundle)
+            }
             (Source::Folder(folder), Some(root)) if is_there(root, folder).await => {
                 *manifest = manifest_in(root, folder).await;
                 self.check_name(root, folder, manifest.as_ref()).await?;

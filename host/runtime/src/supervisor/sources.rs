@@ -201,9 +201,10 @@ impl Supervisor {
         // What is built in was left out because a folder bears its name.
         if let Some(name) = manifest.map(|manifest| &manifest.name)
             && !self.plugins.contains_key(name)
-            && let Some(bundle) = self.bundle(name)
+            && let Some(bundle) = self.bundle(name).map(Source::Bundle)
+            && bundle.key() != key
         {
-            self.read(&Source::Bundle(bundle), None);
+            self.read(&bundle, None);
         }
     }
 
