@@ -147,11 +147,16 @@ fn noise(length: usize) -> (Vec<u8>, Vec<u8>) {
     (written, kept)
 }
 
+/// `MIDPLANE_NOISE_BYTES`; 1 MiB without it.
+fn noise_bytes() -> usize {
+    std::env::var("MIDPLANE_NOISE_BYTES").ok().and_then(|bytes| bytes.parse().ok()).unwrap_or(1 << 20)
+}
+
 #[tokio::test]
 async fn a_lossless_reader_gets_every_byte_but_questions_be_it_text_or_not() -> Result<()> {
     let host = Host::start().await?;
     let mut client = host.connect().await?;
-    let (written, kept) = noise(1024 * 1024);
+    let (written, kept) = noise(noise_bytes());
     std::fs::write(host.directory.join("noise"), &written)?;
     let script = "stty raw -echo; printf ready; read go; exec cat noise";
     let id = client.call("terminals.open", json!({ "shell": "/bin/sh", "args": ["-c", script] })).await?["id"].clone();
