@@ -36,6 +36,7 @@ fn session_of(pid: Pid) -> Option<Pid> {
     // The name may contain anything, but nothing after it contains a parenthesis.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
-    let session = fields.nth(2)?.parse().ok()?;
+    // One that is being reaped at this moment has the session -1.
+    let session = fields.nth(2)?.parse().ok().filter(|session| *session > 0)?;
     if state == "Z" { None } else { Pid::from_raw(session) }
 }
