@@ -98,6 +98,15 @@ async fn a_plugin_answers_with_an_image_where_its_manifest_says_so() -> Result<(
     Ok(())
 }
 
+/// The call ends in its own time after the client's word.
+async fn some_cancelled(host: &Host) -> Result<()> {
+    let gone = async {
+        while cancelled(host).await? == 0 {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, gone).await.context("the call ends")?
+}
+
 /// How many calls have ended because their caller gave them up.
 async fn cancelled(host: &Host) -> Result<u64> {
     let metrics = host.get_text("/metrics").await?;
@@ -115,6 +124,7 @@ async fn a_long_call_is_cancelled_and_the_agent_goes_on() -> Result<()> {
     while other.call("overlap_inside", json!({})).await?["content"][0]["text"] != "1" {}
     agent.notify("notifications/cancelled", json!({"requestId": waiting.id, "reason": "not wanted"})).await?;
     assert_eq!(waiting.next().await?, None, "a cancelled call has no answer");
+    some_cancelled(&host).await?;
     assert_eq!(cancelled(&host).await?, 1);
     assert!(agent.tools().await?.contains(&"overlap_meet".to_owned()));
     Ok(())
@@ -127,11 +137,7 @@ async fn an_agent_that_hangs_up_has_cancelled_its_call() -> Result<()> {
     let asked = agent.send("tools/call", json!({"name": "overlap_meet", "arguments": {"together": 9}})).await?;
     while agent.call("overlap_inside", json!({})).await?["content"][0]["text"] != "1" {}
     drop(asked);
-    let gone = async {
-        while cancelled(&host).await? == 0 {}
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(PATIENCE, gone).await.context("the call ends with its connection")?
+    some_cancelled(&host).await
 }
 
 #[tokio::test]
