@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use midplane_model::Principal;
 use midplane_router::tool_name;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -11,6 +12,7 @@ use rmcp::{
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
+use tokio::sync::watch;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::task_tracker::TaskTrackerToken,
@@ -44,6 +46,33 @@ impl Agent {
 
     fn tools(&self) -> Vec<Tool> {
         self.shared.catalogue().of_principal(&self.identity.principal)
+    }
+
+    fn watched_tools(&self) -> WatchedTools {
+        let (shared, principal) = (self.shared.clone(), self.identity.principal.clone());
+        WatchedTools { changes: shared.router.changes(), known: self.tools(), shared, principal }
+    }
+}
+
+/// What one principal may call, from one change to the next.
+struct WatchedTools {
+    shared: Arc<Shared>,
+    principal: Arc<Principal>,
+    changes: watch::Receiver<u64>,
+    known: Vec<Tool>,
+}
+
+impl WatchedTools {
+    /// Resolves when these tools are others than before; `false` when there will be no change any more. Cancel safe.
+    async fn changed(&mut self) -> bool {
+        while self.changes.changed().await.is_ok() {
+            let tools = self.shared.catalogue().of_principal(&self.principal);
+            if tools != self.known {
+                self.known = tools;
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -87,22 +116,16 @@ impl ServerHandler for Agent {
 
     /// Tells a session when its tools have changed, on the stream that the client keeps open for news.
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let (shared, principal) = (self.shared.clone(), self.identity.principal.clone());
-        let (gone, mut changes) = (self.gone.clone(), self.shared.router.changes());
-        let mut known = self.tools();
+        let (gone, mut tools) = (self.gone.clone(), self.watched_tools());
         self.shared.sockets.spawn(async move {
             loop {
-                tokio::select! {
+                let changed = tokio::select! {
                     biased;
                     () = gone.cancelled() => return,
-                    changed = changes.changed() => if changed.is_err() { return },
-                }
-                let tools = shared.catalogue().of_principal(&principal);
-                if tools != known {
-                    known = tools;
-                    if context.peer.notify_tool_list_changed().await.is_err() {
-                        return;
-                    }
+                    changed = tools.changed() => changed,
+                };
+                if !changed || context.peer.notify_tool_list_changed().await.is_err() {
+                    return;
                 }
             }
         });
@@ -116,21 +139,16 @@ impl ServerHandler for Agent {
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
         let _place = self.shared.connections.reserve(&self.identity.principal);
         let _place = _place.map_err(|fault| ErrorData::internal_error(fault.message, None))?;
-        let mut changes = self.shared.router.changes();
-        let mut known = self.tools();
+        let mut tools = self.watched_tools();
         loop {
-            tokio::select! {
+            let changed = tokio::select! {
                 biased;
                 () = subscription.cancelled() => return Ok(()),
                 () = self.shared.shutdown.cancelled() => return Ok(()),
-                changed = changes.changed() => if changed.is_err() { return Ok(()) },
-            }
-            let tools = self.tools();
-            if tools != known {
-                known = tools;
-                if subscription.sink().notify_tool_list_changed().await.is_err() {
-                    return Ok(());
-                }
+                changed = tools.changed() => changed,
+            };
+            if !changed || subscription.sink().notify_tool_list_changed().await.is_err() {
+                return Ok(());
             }
         }
     }
