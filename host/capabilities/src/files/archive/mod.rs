@@ -6,6 +6,7 @@
 //! by the recorded steps of a set of changes.
 
 mod arrive;
+mod metered;
 mod names;
 mod pack;
 mod tar_in;

@@ -1,10 +1,8 @@
 //! A `.tar.gz` that becomes a tree.
 
 use std::{
-    cell::Cell,
     fs::File,
-    io::{self, BufReader, Read},
-    rc::Rc,
+    io::{self, BufReader},
 };
 
 use flate2::bufread::MultiGzDecoder;
@@ -13,6 +11,7 @@ use tar::EntryType;
 
 use super::{
     super::error::FilesError,
+    metered::Metered,
     names::bad,
     unpack::{About, Tree},
 };
@@ -20,8 +19,7 @@ use super::{
 /// # Errors
 /// As [`Root::unpack`](super::super::Root::unpack).
 pub(super) fn unpack(file: File, tree: &mut Tree) -> Result<(), FilesError> {
-    let left = Rc::new(Cell::new(0));
-    let reader = Metered { inner: MultiGzDecoder::new(BufReader::new(file)), left: left.clone() };
+    let (reader, left) = Metered::new(MultiGzDecoder::new(BufReader::new(file)), 0);
     let mut archive = tar::Archive::new(reader);
     let damaged = |_| bad(b"", "is damaged, or says more about an entry than is sensible");
     {
@@ -41,7 +39,10 @@ pub(super) fn unpack(file: File, tree: &mut Tree) -> Result<(), FilesError> {
     io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop).map_err(damaged)
 }
 
-fn take(entry: &mut tar::Entry<'_, Metered>, tree: &mut Tree) -> Result<(), FilesError> {
+fn take(
+    entry: &mut tar::Entry<'_, Metered<MultiGzDecoder<BufReader<File>>>>,
+    tree: &mut Tree,
+) -> Result<(), FilesError> {
     let raw = entry.path_bytes().into_owned();
     let header = entry.header();
     let about = About {
@@ -57,23 +58,5 @@ fn take(entry: &mut tar::Entry<'_, Metered>, tree: &mut Tree) -> Result<(), File
         // About the archive as a whole.
         EntryType::XGlobalHeader => Ok(()),
         _ => Err(bad(&raw, "is a device, a pipe, or something else that is no file")),
-    }
-}
-
-/// Counts what is read between two contents.
-struct Metered {
-    inner: MultiGzDecoder<BufReader<File>>,
-    left: Rc<Cell<u64>>,
-}
-
-impl Read for Metered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left.get()).unwrap_or(usize::MAX).min(buffer.len());
-        if most == 0 && !buffer.is_empty() {
-            return Err(io::Error::other("too much beside the contents"));
-        }
-        let count = self.inner.read(&mut buffer[..most])?;
-        self.left.set(self.left.get().saturating_sub(count as u64));
-        Ok(count)
     }
 }

@@ -1,10 +1,8 @@
 //! A `.zip` that becomes a tree, by the list at its end: what entries say about themselves elsewhere is not looked at.
 
 use std::{
-    cell::Cell,
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom},
-    rc::Rc,
 };
 
 use midplane_model::limits::{ARCHIVE_ENTRIES_MAX, COPY_DEPTH_MAX, PATH_BYTES_MAX, ZIP_LIST_BYTES_MAX};
@@ -12,6 +10,7 @@ use zip::{DateTime, ZipArchive, read::ZipFile};
 
 use super::{
     super::error::FilesError,
+    metered::Metered,
     names::bad,
     unpack::{About, Tree},
 };
@@ -27,8 +26,7 @@ const IS_LINK: u32 = 0o120_000;
 pub(super) fn unpack(file: File, tree: &mut Tree) -> Result<(), FilesError> {
     let counted = entries(&mut &file).map_err(|_| bad(b"", "is damaged"))?;
     // The list is read into memory, whatever its length.
-    let left = Rc::new(Cell::new(ZIP_LIST_BYTES_MAX));
-    let reader = Metered { inner: BufReader::new(file), left: left.clone() };
+    let (reader, left) = Metered::new(BufReader::new(file), ZIP_LIST_BYTES_MAX);
     let opened = ZipArchive::new(reader);
     let mut archive = opened.map_err(|_| bad(b"", "is damaged, or in a form that is not read here"))?;
     left.set(u64::MAX);
@@ -77,7 +75,7 @@ fn entries(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     number(record.get(32..40))
 }
 
-fn take(mut entry: ZipFile<'_, Metered>, tree: &mut Tree) -> Result<(), FilesError> {
+fn take(mut entry: ZipFile<'_, Metered<BufReader<File>>>, tree: &mut Tree) -> Result<(), FilesError> {
     let raw = entry.name_raw().to_vec();
     let name = entry.name().as_bytes().to_vec();
     let mode = entry.unix_mode();
@@ -109,28 +107,4 @@ fn seconds(time: &DateTime) -> i64 {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let days = year / 400 * 146_097 + year % 400 * 365 + year % 400 / 4 - year % 400 / 100 + day_of_year - 719_468;
     days * 86_400 + i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second())
-}
-
-/// Bounds what is read before the first entry.
-struct Metered {
-    inner: BufReader<File>,
-    left: Rc<Cell<u64>>,
-}
-
-impl Read for Metered {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left.get()).unwrap_or(usize::MAX).min(buffer.len());
-        if most == 0 && !buffer.is_empty() {
-            return Err(io::Error::other("the list of entries is too long"));
-        }
-        let count = self.inner.read(&mut buffer[..most])?;
-        self.left.set(self.left.get().saturating_sub(count as u64));
-        Ok(count)
-    }
-}
-
-impl Seek for Metered {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
-    }
 }
