@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use midplane_tests::{Host, said};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 use tokio_tungstenite::{accept_async, connect_async, tungstenite::Message};
 
-use crate::report::rate;
+use crate::{report::rate, wire::head_of};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"echo.add","params":{"a":1,"b":2}}"#;
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":3}"#;
@@ -133,17 +133,7 @@ async fn answer_all(mut stream: BufReader<TcpStream>) -> Result<()> {
 
 /// One message of HTTP/1.1 with `content-length`: its first line; none at the end.
 async fn message(stream: &mut BufReader<TcpStream>) -> Result<Option<String>> {
-    let (mut first, mut length) = (String::new(), 0);
-    if stream.read_line(&mut first).await? == 0 {
-        return Ok(None);
-    }
-    let mut field = String::new();
-    while stream.read_line(&mut field).await? > 0 && !field.trim().is_empty() {
-        if let Some(("content-length", value)) = field.split_once(':') {
-            length = value.trim().parse()?;
-        }
-        field.clear();
-    }
+    let Some((first, length)) = head_of(stream).await? else { return Ok(None) };
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     Ok(Some(first))

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use midplane_tests::Host;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -50,21 +50,21 @@ impl Connection {
 }
 
 /// The first line and the length of the body; none where the other side has ended.
-async fn head_of(stream: &mut BufStream<TcpStream>) -> Result<Option<(String, usize)>> {
+pub async fn head_of(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<(String, usize)>> {
     let (mut first, mut length) = (String::new(), 0);
     if stream.read_line(&mut first).await? == 0 {
         return Ok(None);
     }
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        if line == "\r\n" {
-            return Ok(Some((first, length)));
+    let mut field = String::new();
+    while stream.read_line(&mut field).await? > 0 && !field.trim().is_empty() {
+        if let Some((name, value)) = field.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse()?;
         }
-        if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = text.trim().parse()?;
-        }
+        field.clear();
     }
+    Ok(Some((first, length)))
 }
 
 /// A static file server without rules: `GET` answers with a file, `PUT` replaces it in one step.

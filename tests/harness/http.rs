@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
 };
 
@@ -18,6 +18,19 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let fields = self.headers.lines().filter_map(|line| line.split_once(':'));
         fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// The lines of a head, as a server reads them, without their ends.
+pub async fn read_head(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<String>> {
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        if line.trim().is_empty() {
+            return Ok(head);
+        }
+        head.push(line.trim_end().to_owned());
     }
 }
 

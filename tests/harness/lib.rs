@@ -23,7 +23,7 @@ pub use client::{Client, Frame, Socket};
 pub use components::{copy_folder, core, crowd, enlarge, example, fetched, first_party, guest, set_in_manifest};
 pub use exchange::{Answering, Asking, Unanswered, ask};
 pub use host::{Host, Options};
-pub use http::{Response, request, request_local};
+pub use http::{Response, read_head, request, request_local};
 pub use load::{Caller, Paced};
 pub use patience::{PATIENCE, said};
 pub use screen::Screen;

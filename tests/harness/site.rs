@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
+
+use crate::read_head;
 
 /// Ends when dropped.
 pub struct Site {
@@ -39,15 +41,7 @@ impl Drop for Site {
 
 async fn answer(stream: TcpStream, files: &[(&'static str, Vec<u8>)]) -> Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        if line.trim().is_empty() {
-            break;
-        }
-        head.push(line);
-    }
+    let head = read_head(&mut stream).await?;
     let target = head.first().and_then(|line| line.split(' ').nth(1)).context("a request")?;
     let path = target.split('?').next().unwrap_or_default();
     let found = files.iter().find(|(name, _)| *name == path);

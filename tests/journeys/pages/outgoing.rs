@@ -1,10 +1,10 @@
 //! What plugins ask of other servers.
 
 use anyhow::{Context, Result};
-use midplane_tests::{Client, Host, Options, copy_folder, guest, set_in_manifest};
+use midplane_tests::{Client, Host, Options, copy_folder, guest, read_head, set_in_manifest};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
@@ -25,15 +25,8 @@ async fn serve() -> Result<u16> {
 
 async fn answer(stream: TcpStream) -> Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        if line.trim().is_empty() {
-            break;
-        }
-        head.push(line.trim().to_ascii_lowercase());
-    }
+    let head = read_head(&mut stream).await?;
+    let head: Vec<String> = head.iter().map(|line| line.to_ascii_lowercase()).collect();
     let asked = head.first().context("a request")?.clone();
     if asked.contains("/silent") {
         std::future::pending::<()>().await;
