@@ -1,6 +1,8 @@
+use std::os::unix::fs::MetadataExt as _;
+
 use anyhow::Result;
 use midplane_tests::Host;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn files_are_written_read_listed_moved_and_deleted() -> Result<()> {
@@ -75,5 +77,77 @@ async fn an_edit_by_another_program_arrives_as_files_changed() -> Result<()> {
     client.call("files.write", json!({ "path": "own.txt", "content": "x" })).await?;
     let own = client.event(|event| event["payload"]["changes"][0]["path"] == "own.txt").await?;
     assert!(own["payload"].to_string().contains("request_id"), "{own}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_rules_ignore_is_listed_when_asked_for_and_every_entry_says_so_and_whose_it_is() -> Result<()> {
+    let host = Host::start().await?;
+    for folder in ["target/debug", "src/gen"] {
+        std::fs::create_dir_all(host.directory.join(folder))?;
+    }
+    for (path, content) in [
+        (".gitignore", "target/\n*.log\n"),
+        ("src/.gitignore", "/gen/*\n!keep.log\n"),
+        ("src/a.rs", ""),
+        ("src/a.log", ""),
+        ("src/keep.log", ""),
+        ("src/gen/b.rs", ""),
+        ("target/debug/c", ""),
+    ] {
+        host.write_file(path, content)?;
+    }
+    let mut client = host.connect().await?;
+    let mut listed = async |params| -> Result<Vec<(String, bool)>> {
+        let page = client.call("files.list", params).await?;
+        let entries = page["entries"].as_array().cloned().unwrap_or_default();
+        let told = |entry: &Value| (entry["path"].as_str().unwrap_or_default().to_owned(), entry["ignored"] == true);
+        Ok(entries.iter().map(told).collect())
+    };
+    let told = |entries: &[(&str, bool)]| -> Vec<_> {
+        entries.iter().map(|(path, ignored)| ((*path).to_owned(), *ignored)).collect()
+    };
+    let without = [("src", false), ("src/a.rs", false), ("src/gen", false), ("src/keep.log", false)];
+    assert_eq!(listed(json!({ "depth": 9 })).await?, told(&without));
+    let with = [
+        ("src", false),
+        ("src/a.log", true),
+        ("src/a.rs", false),
+        ("src/gen", false),
+        ("src/gen/b.rs", true),
+        ("src/keep.log", false),
+        ("target", true),
+        ("target/debug", true),
+        ("target/debug/c", true),
+    ];
+    assert_eq!(listed(json!({ "depth": 9, "ignored": true })).await?, told(&with));
+    let named = listed(json!({ "path": "target", "depth": 2 })).await?;
+    assert_eq!(named, told(&[("target/debug", true), ("target/debug/c", true)]), "who names it wants to see it");
+    let named = listed(json!({ "path": "target/debug", "limit": 1, "cursor": "target/debug/b" })).await?;
+    assert_eq!(named, told(&[("target/debug/c", true)]));
+
+    for (path, ignored) in [("target/debug/c", true), ("target", true), ("src/keep.log", false), (".", false)] {
+        assert_eq!(client.call("files.stat", json!({ "path": path })).await?["ignored"], ignored, "{path}");
+    }
+    let facts = std::fs::metadata(host.directory.join("src/a.rs"))?;
+    let stat = client.call("files.stat", json!({ "path": "src/a.rs" })).await?;
+    assert_eq!((&stat["owner"]["uid"], &stat["owner"]["gid"]), (&json!(facts.uid()), &json!(facts.gid())), "{stat}");
+    let page = host.get_json("/api/v1/files?path=src&ignored=true").await?;
+    assert_eq!((&page["entries"][0]["path"], &page["entries"][0]["owner"]), (&json!("src/a.log"), &stat["owner"]));
+    // The machine's own names, if it has any for whoever runs this.
+    let user = std::process::Command::new("id").arg("-un").output()?;
+    if user.status.success() {
+        assert_eq!(stat["owner"]["user"], String::from_utf8(user.stdout)?.trim(), "{stat}");
+    }
+
+    let (code, out, err) = host.cli(&["files", "ls", "src"]).await?;
+    assert_eq!((code, &*out), (0, "src/a.rs\nsrc/gen/\nsrc/keep.log\n"), "{err}");
+    let (_, out, _) = host.cli(&["files", "ls", "--ignored", "-l"]).await?;
+    let last = out.lines().last().unwrap_or_default();
+    assert!(last.starts_with("drwx") && last.ends_with("target/ (ignored)"), "{out}");
+    let (_, out, _) = host.cli(&["files", "ls", "src/*.log"]).await?;
+    assert_eq!(out, "src/a.log\nsrc/keep.log\n", "a pattern names them");
+    let (_, out, _) = host.cli(&["files", "ls", "**/*.log"]).await?;
+    assert_eq!(out, "src/keep.log\n");
     Ok(())
 }

@@ -67,12 +67,24 @@ impl Rules {
 
     /// The rules that come from the directories above `path`, as far as the jail reaches.
     pub fn above(jail: &Jail, path: &RelativePath) -> Self {
+        Self::on_the_way(jail, path).0
+    }
+
+    /// As [`Rules::above`], and whether `path`, which is a directory or not, or one of the directories above it is ignored.
+    pub fn of(jail: &Jail, path: &RelativePath, dir: bool) -> (Self, bool) {
+        let (rules, inside) = Self::on_the_way(jail, path);
+        let ignored = inside || rules.verdict(path, dir) == Verdict::Ignored;
+        (rules, ignored)
+    }
+
+    fn on_the_way(jail: &Jail, path: &RelativePath) -> (Self, bool) {
         let mut ancestors: Vec<_> = std::iter::successors(path.parent(), RelativePath::parent).collect();
         ancestors.reverse();
-        ancestors.iter().fold(Self::default(), |rules, ancestor| {
+        ancestors.iter().fold((Self::default(), false), |(rules, ignored), ancestor| {
+            let ignored = ignored || rules.verdict(ancestor, true) == Verdict::Ignored;
             match jail.open_existing(ancestor, OFlags::RDONLY | OFlags::DIRECTORY) {
-                Ok(directory) => rules.enter(ancestor, directory, |_| true),
-                Err(_) => rules,
+                Ok(directory) => (rules.enter(ancestor, directory, |_| true), ignored),
+                Err(_) => (rules, ignored),
             }
         })
     }

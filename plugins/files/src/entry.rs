@@ -7,19 +7,21 @@ use midplane_sdk::{
 
 use crate::{
     category::{self, SNIFF_BYTES},
-    exports::midplane::files::files::{Category, Entry, Kind, Trashed},
+    exports::midplane::files::files::{Category, Entry, Kind, Owner, Trashed},
 };
 
 /// An entry of a listing: classified by name alone, since a listing does not open files.
-pub fn listed(entry: disk::Entry) -> Entry {
+pub fn listed(described: disk::Described) -> Entry {
+    let entry = &described.entry;
     let category = by_kind(entry.kind).or_else(|| category::by_name(&entry.name)).unwrap_or(Category::Binary);
-    shown(entry, category)
+    shown(described, category)
 }
 
 /// One entry that was asked for: classified by its first bytes where the name says nothing.
-pub fn looked_at(entry: disk::Entry) -> Entry {
-    let category = by_kind(entry.kind).or_else(|| category::by_name(&entry.name)).unwrap_or_else(|| by_content(&entry));
-    shown(entry, category)
+pub fn looked_at(described: disk::Described) -> Entry {
+    let entry = &described.entry;
+    let category = by_kind(entry.kind).or_else(|| category::by_name(&entry.name)).unwrap_or_else(|| by_content(entry));
+    shown(described, category)
 }
 
 fn by_kind(kind: DiskKind) -> Option<Category> {
@@ -36,7 +38,9 @@ fn by_content(entry: &disk::Entry) -> Category {
     disk::read(&entry.path, 0, Some(SNIFF_BYTES)).map_or(Category::Binary, |start| category::by_content(&start.bytes))
 }
 
-fn shown(entry: disk::Entry, category: Category) -> Entry {
+fn shown(described: disk::Described, category: Category) -> Entry {
+    let disk::Described { entry, owner, ignored } = described;
+    let disk::Owner { uid, gid, user, group } = owner;
     Entry {
         path: entry.path,
         name: entry.name,
@@ -50,10 +54,12 @@ fn shown(entry: disk::Entry, category: Category) -> Entry {
         size: entry.size_bytes,
         modified_at: time::rfc3339(entry.modified_ms),
         mode: entry.mode,
+        owner: Owner { uid, gid, user, group },
         version: entry.version,
         target: entry.target,
         link_outside: entry.link_outside,
         hidden: entry.hidden,
+        ignored,
     }
 }
 

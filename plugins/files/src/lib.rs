@@ -73,7 +73,7 @@ impl Subscriber for Plugin {
 
 impl Files for Plugin {
     fn stat(path: String) -> Result<Entry, Error> {
-        Ok(entry::looked_at(disk::stat(&path)?))
+        Ok(entry::looked_at(disk::describe(&path)?))
     }
 
     fn list(
@@ -82,11 +82,13 @@ impl Files for Plugin {
         limit: Option<u32>,
         cursor: Option<String>,
         hidden: Option<bool>,
+        ignored: Option<bool>,
     ) -> Result<Page, Error> {
         let depth = within("params.depth", depth.unwrap_or(LIST_DEPTH_DEFAULT), LIST_DEPTH_MAX)?;
         let limit = within("params.limit", limit.unwrap_or(LIST_ENTRIES_DEFAULT), LIST_ENTRIES_MAX)?;
         let path = path.as_deref().unwrap_or(".");
-        let page = disk::list(path, depth, limit, cursor.as_deref(), hidden.unwrap_or(false))?;
+        let (hidden, ignored) = (hidden.unwrap_or(false), ignored.unwrap_or(false));
+        let page = disk::list_described(path, &disk::ListOptions { depth, limit, cursor, hidden, ignored })?;
         let entries = page.entries.into_iter().map(entry::listed).collect();
         Ok(Page { entries, next_cursor: page.next_cursor })
     }

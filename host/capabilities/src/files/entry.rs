@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use rustix::{fs::FileType, io::Errno};
 
 use super::{
+    Owner, Root,
+    accounts::Names,
     error::FilesError,
     facts::Facts,
     jail::Jail,
@@ -12,6 +14,7 @@ use super::{
     version::Version,
     walk::{Last, Place},
 };
+use crate::ignores::Rules;
 
 /// What sort of thing an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub enum Kind {
     Other,
 }
 
-/// One entry of the tree. `size`, `modified`, `mode` and `links` are those of what reading it would give: of the target
+/// One entry of the tree. `size`, `modified`, `mode`, `owner` and `links` are those of what reading it would give: of the target
 /// where a link stays inside the root, of the link itself where it leads out or nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -34,6 +37,9 @@ pub struct Entry {
     pub modified: SystemTime,
     /// Permission bits.
     pub mode: u32,
+    pub owner: Owner,
+    /// The rules of the tree ignore it, or a directory that it is in. Never where nobody has asked for the rules.
+    pub ignored: bool,
     /// Hard links.
     pub links: u64,
     pub symlink: Option<Symlink>,
@@ -64,14 +70,15 @@ impl From<FileType> for Kind {
 }
 
 /// Everything about one path, its version included.
-pub(super) fn stat(jail: &Jail, path: &RelativePath) -> Result<Entry, FilesError> {
+pub(super) fn stat(root: &Root, path: &RelativePath) -> Result<Entry, FilesError> {
+    let (jail, names) = (&root.jail, root.inner.accounts.names());
     let fail = |errno| FilesError::from_errno("look at", path, errno);
     let Some(place) = jail.place(path, Last::Keep).map_err(fail)? else {
         let facts = jail.facts(path).map_err(fail)?;
-        return Ok(Entry { version: Some(Version::of_facts(&facts)), ..plain(path, &facts) });
+        return Ok(Entry { version: Some(Version::of_facts(&facts)), ..plain(path, &facts, &names) });
     };
     let facts = Facts::at(&place.parent, &place.name).map_err(fail)?;
-    let entry = describe(jail, path, &place, &facts);
+    let entry = describe(jail, path, &place, &facts, &names);
     let is_file =
         [Some(entry.kind), entry.symlink.as_ref().and_then(|link| link.target_kind)].contains(&Some(Kind::File));
     let version = if is_file {
@@ -80,13 +87,14 @@ pub(super) fn stat(jail: &Jail, path: &RelativePath) -> Result<Entry, FilesError
     } else {
         Version::of_facts(&facts)
     };
-    Ok(Entry { version: Some(version), ..entry })
+    let (_, ignored) = Rules::of(jail, path, facts.is_dir());
+    Ok(Entry { version: Some(version), ignored, ..entry })
 }
 
 /// An entry as its directory shows it, without a version; `facts` are of the entry itself.
-pub(super) fn describe(jail: &Jail, path: &RelativePath, place: &Place, facts: &Facts) -> Entry {
+pub(super) fn describe(jail: &Jail, path: &RelativePath, place: &Place, facts: &Facts, names: &Names) -> Entry {
     if facts.kind != FileType::Symlink {
-        return plain(path, facts);
+        return plain(path, facts, names);
     }
     let target = rustix::fs::readlinkat(&place.parent, place.name.as_str(), Vec::new());
     let target = target.ok().and_then(|target| target.into_string().ok());
@@ -97,16 +105,18 @@ pub(super) fn describe(jail: &Jail, path: &RelativePath, place: &Place, facts: &
         target_kind: reached.ok().map(|facts| facts.kind.into()),
         link_outside,
     };
-    Entry { kind: Kind::Symlink, symlink: Some(symlink), ..plain(path, &reached.unwrap_or(*facts)) }
+    Entry { kind: Kind::Symlink, symlink: Some(symlink), ..plain(path, &reached.unwrap_or(*facts), names) }
 }
 
-fn plain(path: &RelativePath, facts: &Facts) -> Entry {
+fn plain(path: &RelativePath, facts: &Facts, names: &Names) -> Entry {
     Entry {
         path: path.clone(),
         kind: facts.kind.into(),
         size: facts.size,
         modified: facts.modified(),
         mode: facts.mode,
+        owner: names.owner(facts.uid, facts.gid),
+        ignored: false,
         links: facts.nlink,
         symlink: None,
         version: None,

@@ -4,11 +4,13 @@ use std::os::fd::OwnedFd;
 
 use midplane_model::limits::{LIST_DEPTH_MAX, LIST_ENTRIES_MAX};
 use rustix::{
-    fs::{Dir, FileType, OFlags},
+    fs::{Dir, OFlags},
     io::Errno,
 };
 
 use super::{
+    Root,
+    accounts::Names,
     entry::{self, Entry},
     error::FilesError,
     facts::Facts,
@@ -17,6 +19,18 @@ use super::{
     replace::is_ours,
     walk::Place,
 };
+use crate::ignores::{Rules, Verdict};
+
+/// What becomes of entries that the rules of the tree (`.gitignore` and its like) ignore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// The rules are not read, and no entry says that it is ignored.
+    Unasked,
+    /// Listed, and said to be ignored.
+    Told,
+    /// Left out, but where the directory that is listed is itself ignored: whoever names it wants to see it.
+    LeftOut,
+}
 
 /// What to list.
 #[derive(Debug, Clone)]
@@ -29,11 +43,12 @@ pub struct ListOptions {
     pub cursor: Option<String>,
     /// Also names that begin with a dot.
     pub hidden: bool,
+    pub ignored: Ignored,
 }
 
 impl Default for ListOptions {
     fn default() -> Self {
-        Self { depth: 1, limit: LIST_ENTRIES_MAX, cursor: None, hidden: false }
+        Self { depth: 1, limit: LIST_ENTRIES_MAX, cursor: None, hidden: false, ignored: Ignored::Unasked }
     }
 }
 
@@ -48,33 +63,57 @@ pub struct Listing {
     pub unnameable: usize,
 }
 
-pub(super) fn list(jail: &Jail, path: &RelativePath, options: &ListOptions) -> Result<Listing, FilesError> {
+pub(super) fn list(root: &Root, path: &RelativePath, options: &ListOptions) -> Result<Listing, FilesError> {
     let fail = |errno| FilesError::from_errno("list", path, errno);
     // The cursor is the path of the last entry: whatever comes and goes, "after this name" stays where it is.
     let after = options.cursor.as_deref().map(RelativePath::parse).transpose()?;
     let limit = options.limit.clamp(1, LIST_ENTRIES_MAX);
-    let directory = jail.open_existing(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(fail)?;
+    let directory = root.jail.open_existing(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(fail)?;
+    let (rules, ignored) = match options.ignored {
+        Ignored::Unasked => (Rules::default(), false),
+        _ => Rules::of(&root.jail, path, true),
+    };
     let listing = Listing { entries: Vec::new(), next_cursor: None, unnameable: 0 };
-    let mut page = Page { jail, after, limit, hidden: options.hidden, listing };
-    page.fill(directory, path, options.depth.clamp(1, LIST_DEPTH_MAX)).map_err(fail)?;
+    let names = root.inner.accounts.names();
+    let mut page = Page { jail: &root.jail, names, after, limit, options, listing };
+    let top = Level { directory, path: path.clone(), rules, ignored, left_out: ignored };
+    page.fill(top, options.depth.clamp(1, LIST_DEPTH_MAX)).map_err(fail)?;
     Ok(page.listing)
 }
 
 struct Page<'a> {
     jail: &'a Jail,
+    names: Names,
     after: Option<RelativePath>,
     limit: usize,
-    hidden: bool,
+    options: &'a ListOptions,
     listing: Listing,
+}
+
+/// A directory that is listed.
+struct Level {
+    directory: OwnedFd,
+    path: RelativePath,
+    /// Of the directories above it.
+    rules: Rules,
+    /// Everything in it is.
+    ignored: bool,
+    /// It is listed though it is ignored, and so is what is below.
+    left_out: bool,
 }
 
 impl Page<'_> {
     /// Adds the entries of one directory and what is below; false once the page is full.
-    fn fill(&mut self, directory: OwnedFd, path: &RelativePath, depth: usize) -> Result<bool, Errno> {
+    fn fill(&mut self, level: Level, depth: usize) -> Result<bool, Errno> {
+        let Level { directory, path, rules, ignored, left_out } = level;
         let (names, unnameable) = names(&directory)?;
         self.listing.unnameable += unnameable;
+        let rules = match self.options.ignored {
+            Ignored::Unasked => rules,
+            _ => rules.enter(&path, &directory, |name| names.binary_search_by(|entry| (**entry).cmp(name)).is_ok()),
+        };
         let mut place = Place { parent: directory, name: String::new(), path: path.clone() };
-        let hidden = self.hidden;
+        let hidden = self.options.hidden;
         for name in names.into_iter().filter(|name| hidden || !name.starts_with('.')) {
             let child = path.join(&name);
             let is_new = self.after.as_ref().is_none_or(|after| child > *after);
@@ -85,31 +124,33 @@ impl Page<'_> {
             place.name = name;
             // It may have gone since the directory was read; then it is not listed.
             let Ok(facts) = Facts::at(&place.parent, &place.name) else { continue };
-            if is_new && !self.add(&child, &place, &facts) {
+            let ignored = ignored || rules.verdict(&child, facts.is_dir()) == Verdict::Ignored;
+            if ignored && !left_out && self.options.ignored == Ignored::LeftOut {
+                continue;
+            }
+            if is_new && !self.add(&child, &place, &facts, ignored) {
                 return Ok(false);
             }
-            if depth > 1 && facts.kind == FileType::Directory && !self.enter(&place, &child, depth - 1)? {
+            // A directory that cannot be opened is listed without its content.
+            if depth > 1
+                && facts.is_dir()
+                && let Ok(directory) = place.open(OFlags::RDONLY | OFlags::DIRECTORY)
+                && !self.fill(Level { directory, path: child, rules: rules.clone(), ignored, left_out }, depth - 1)?
+            {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn add(&mut self, path: &RelativePath, place: &Place, facts: &Facts) -> bool {
+    fn add(&mut self, path: &RelativePath, place: &Place, facts: &Facts, ignored: bool) -> bool {
         if self.listing.entries.len() == self.limit {
             self.listing.next_cursor = self.listing.entries.last().map(|last| last.path.as_str().to_owned());
             return false;
         }
-        self.listing.entries.push(entry::describe(self.jail, path, place, facts));
+        let entry = entry::describe(self.jail, path, place, facts, &self.names);
+        self.listing.entries.push(Entry { ignored, ..entry });
         true
-    }
-
-    /// A directory that cannot be opened is listed without its content.
-    fn enter(&mut self, place: &Place, path: &RelativePath, depth: usize) -> Result<bool, Errno> {
-        match place.open(OFlags::RDONLY | OFlags::DIRECTORY) {
-            Ok(directory) => self.fill(directory, path, depth),
-            Err(_) => Ok(true),
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! in [`own_writes`] for the [`watch`](crate::watch) module. Knows nothing of grants, requests or JSON: whoever holds a
 //! `Root` may use all of it.
 
+mod accounts;
 mod apply;
 mod archive;
 mod copy;
@@ -45,6 +46,7 @@ use std::{
     sync::Arc,
 };
 
+pub use accounts::Owner;
 pub use apply::{ApplyOptions, Change, Outcome, OutcomeKind, Target};
 pub use archive::{ArchiveArriving, ArchiveFormat, Packing, UnpackOptions, Unpacked};
 use bytes::Bytes;
@@ -58,7 +60,7 @@ pub(crate) use facts::Facts;
 pub use hold::HeldDirectory;
 pub(crate) use jail::{Jail, regular};
 pub(crate) use list::names;
-pub use list::{ListOptions, Listing};
+pub use list::{Ignored, ListOptions, Listing};
 pub use make_dir::MakeDirOptions;
 use midplane_model::limits::FILE_BYTES_MAX;
 pub(crate) use own_writes::{OwnWrite, Trace};
@@ -92,6 +94,7 @@ pub struct Root {
 struct Inner {
     /// Where it was opened; only the kernel's watches need it.
     location: PathBuf,
+    accounts: accounts::Accounts,
     turns: Turns,
     own: own_writes::OwnWrites,
     strays: Strays,
@@ -142,6 +145,7 @@ impl Root {
     fn of(jail: Jail, location: PathBuf, strays: Strays, journal: Option<PathBuf>) -> Self {
         let inner = Inner {
             location,
+            accounts: accounts::Accounts::default(),
             turns: Turns::default(),
             own: own_writes::OwnWrites::default(),
             strays,
@@ -174,7 +178,7 @@ impl Root {
     /// `not_found`, `outside_root`, `forbidden`.
     pub async fn stat(&self, path: &RelativePath) -> Result<Entry, FilesError> {
         let path = path.clone();
-        self.run(move |root| entry::stat(&root.jail, &path)).await
+        self.run(move |root| entry::stat(root, &path)).await
     }
 
     /// One page of a directory, in byte order. Links are listed, never entered.
@@ -183,7 +187,7 @@ impl Root {
     /// `not_found`, `outside_root`, `forbidden`; `conflict` for what is no directory.
     pub async fn list(&self, path: &RelativePath, options: ListOptions) -> Result<Listing, FilesError> {
         let path = path.clone();
-        self.run(move |root| list::list(&root.jail, &path, &options)).await
+        self.run(move |root| list::list(root, &path, &options)).await
     }
 
     /// A file or the part of it within `range` (bytes, the end excluded, cut to the size of the file).

@@ -8,12 +8,21 @@ use crate::{
     client::{self, Connection, Failure},
 };
 
+/// What a listing shows beside the rest.
+#[derive(Clone, Copy, Default)]
+pub struct Wanted {
+    /// Names that begin with a dot.
+    pub hidden: bool,
+    pub ignored: bool,
+}
+
 pub async fn run(arguments: &ListArguments) -> Result<(), Failure> {
     let target = &arguments.target;
     let mut connection = Connection::open(target).await?;
+    let wanted = Wanted { hidden: arguments.all, ignored: arguments.ignored };
     let entries = match patterns::is_pattern(&arguments.path) {
-        true => patterns::matches(target, &mut connection, &arguments.path, arguments.all).await?,
-        false => all(target, &mut connection, &arguments.path, arguments.depth, arguments.all).await?,
+        true => patterns::matches(target, &mut connection, &arguments.path, wanted).await?,
+        false => all(target, &mut connection, &arguments.path, arguments.depth, wanted).await?,
     };
     let listed = Value::Array(entries);
     client::print(target, &listed, |listed| {
@@ -29,11 +38,12 @@ pub async fn all(
     connection: &mut Connection,
     path: &str,
     depth: u32,
-    hidden: bool,
+    wanted: Wanted,
 ) -> Result<Vec<Value>, Failure> {
     let (mut entries, mut cursor) = (Vec::new(), Value::Null);
     loop {
-        let params = json!({ "path": path, "depth": depth, "limit": 5000, "hidden": hidden, "cursor": cursor });
+        let Wanted { hidden, ignored } = wanted;
+        let params = json!({ "path": path, "depth": depth, "limit": 5000, "hidden": hidden, "ignored": ignored, "cursor": cursor });
         let mut page = client::call_within(target, connection, "files.list", params).await?;
         if let Value::Array(more) = page["entries"].take() {
             entries.extend(more);
@@ -54,13 +64,30 @@ fn line(entry: &Value, long: bool) -> String {
         None => String::new(),
     };
     let path = text("path");
-    match long {
-        false => format!("{path}{mark}"),
-        true => {
-            let (kind, size, time) = (text("kind"), entry["size"].to_string(), text("modified_at"));
-            format!("{kind:<9} {size:>12} {time} {path}{mark}{target}")
-        }
+    if !long {
+        return format!("{path}{mark}");
     }
+    let owner = |name: &str, number: &str| match entry["owner"][name].as_str() {
+        Some(name) => name.escape_debug().to_string(),
+        None => entry["owner"][number].to_string(),
+    };
+    let (user, group) = (owner("user", "uid"), owner("group", "gid"));
+    let (size, time) = (entry["size"].to_string(), text("modified_at"));
+    let ignored = if entry["ignored"] == true { " (ignored)" } else { "" };
+    format!("{} {user:<8} {group:<8} {size:>12} {time} {path}{mark}{target}{ignored}", permissions(entry))
+}
+
+/// As `ls` shows them: `drwxr-xr-x`.
+fn permissions(entry: &Value) -> String {
+    let kind = match entry["kind"].as_str() {
+        Some("directory") => 'd',
+        Some("symlink") => 'l',
+        Some("other") => '?',
+        _ => '-',
+    };
+    let mode = entry["mode"].as_u64().unwrap_or_default();
+    let bits = (0..9).rev().zip("rwxrwxrwx".chars());
+    std::iter::once(kind).chain(bits.map(|(bit, letter)| if mode >> bit & 1 == 1 { letter } else { '-' })).collect()
 }
 
 #[cfg(test)]
@@ -71,7 +98,8 @@ mod tests {
     fn a_name_is_no_command_to_the_terminal() {
         let entry = json!({ "kind": "file", "path": "a\u{1b}[2J\nb", "size": 1, "modified_at": "t" });
         assert_eq!(line(&entry, false), "a\\u{1b}[2J\\nb");
-        let folder = json!({ "kind": "directory", "path": "gr\u{fc}n", "size": 1, "modified_at": "t" });
-        assert_eq!(line(&folder, true), "directory            1 t gr\u{fc}n/");
+        let owner = json!({ "uid": 7, "gid": 8, "user": "me\u{1b}" });
+        let folder = json!({ "kind": "directory", "path": "gr\u{fc}n", "size": 1, "modified_at": "t", "mode": 0o750, "owner": owner });
+        assert_eq!(line(&folder, true), "drwxr-x--- me\\u{1b} 8                   1 t gr\u{fc}n/");
     }
 }

@@ -53,7 +53,10 @@ pub struct ListArguments {
     /// Also names that begin with a dot.
     #[arg(short, long)]
     all: bool,
-    /// With kind, size and time of change.
+    /// Also what `.gitignore` and its like leave out.
+    #[arg(short, long)]
+    ignored: bool,
+    /// With kind, permissions, owner, size and time of change.
     #[arg(short, long)]
     long: bool,
     /// Levels.

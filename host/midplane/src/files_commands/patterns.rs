@@ -1,9 +1,10 @@
-//! Paths with `*`, `?`, `[…]` and `**`, matched against what the host lists.
+//! Paths with `*`, `?`, `[…]` and `**`, matched against what the host lists. What is ignored fits like anything else, but for `**`:
+//! that would walk through all that was ever built.
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
-use super::list;
+use super::list::{self, Wanted};
 use crate::{
     cli::Target,
     client::{Connection, Failure},
@@ -27,7 +28,7 @@ pub async fn expand(target: &Target, connection: &mut Connection, paths: &[Strin
             expanded.push(path.clone());
             continue;
         }
-        let found = matches(target, connection, path, false).await?;
+        let found = matches(target, connection, path, Wanted::default()).await?;
         expanded.extend(found.iter().filter_map(|entry| entry["path"].as_str().map(str::to_owned)));
     }
     Ok(expanded)
@@ -41,15 +42,18 @@ pub async fn matches(
     target: &Target,
     connection: &mut Connection,
     pattern: &str,
-    hidden: bool,
+    wanted: Wanted,
 ) -> Result<Vec<Value>, Failure> {
     let pattern = pattern.trim_start_matches("./");
     let matcher = compile(pattern)?;
     let (folder, depth) = reach(pattern);
     // Names that begin with a dot are asked for by a dot.
-    let hidden = hidden || pattern.split('/').any(|segment| segment.starts_with('.'));
+    let wanted = Wanted {
+        hidden: wanted.hidden || pattern.split('/').any(|segment| segment.starts_with('.')),
+        ignored: wanted.ignored || !pattern.contains("**"),
+    };
     let depth = u32::try_from(depth).unwrap_or(1);
-    let entries = list::all(target, connection, if folder.is_empty() { "." } else { folder }, depth, hidden).await?;
+    let entries = list::all(target, connection, if folder.is_empty() { "." } else { folder }, depth, wanted).await?;
     let fits = |entry: &Value| entry["path"].as_str().is_some_and(|path| matcher.is_match(path));
     let found: Vec<Value> = entries.into_iter().filter(fits).collect();
     if found.is_empty() {

@@ -12,6 +12,8 @@ pub const FILE_HASH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const LIST_DEPTH_MAX: usize = 16;
 /// Entries of one page of a listing.
 pub const LIST_ENTRIES_MAX: usize = 5000;
+/// Bytes that are read of `/etc/passwd` and `/etc/group`; who is named beyond is a number.
+pub const ACCOUNTS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Edits of one file in one call.
 pub const EDITS_MAX: usize = 1000;
 /// Longest diff of one file; the rest is left out, and the diff says so.

@@ -1,18 +1,19 @@
 //! Files and their changes, as far as `[grants] files` goes.
 //!
-//! Sets of changes are put together in [`sets`]. A path is looked up in a jail that is narrowed to the grant which covers it: a link below a grant leads nowhere else.
+//! Sets of changes are put together in [`sets`], answers in [`shown`]. A path is looked up in a jail that is narrowed to the grant which covers it: a link below a grant leads nowhere else.
 
-use std::{sync::Arc, time::UNIX_EPOCH};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use midplane_capabilities::files::{
-    ApplyOptions, CopyOptions, Create, DeleteOptions, EditOptions, Entry, FilesError, Kind, ListOptions,
-    MakeDirOptions, RelativePath, RenameOptions, Root, Trashed, Version, WriteMode, WriteOptions, Written,
+    ApplyOptions, CopyOptions, Create, DeleteOptions, EditOptions, Entry, FilesError, Ignored, ListOptions, Listing,
+    MakeDirOptions, RelativePath, RenameOptions, Root, Trashed, Version, WriteOptions,
 };
 use midplane_capabilities::watch::Scope;
 use midplane_model::{ErrorCode, Fault};
 
 mod sets;
+mod shown;
 
 use super::denied;
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     instance::Guest,
     manifest::Access,
 };
+use shown::{described, entry, trashed, written};
 
 /// Entries of a page where the guest names no limit.
 const LIST_DEFAULT: usize = 1000;
@@ -118,54 +120,31 @@ pub(super) fn write_options(options: &files::WriteOptions, origin: Option<Arc<st
     }
 }
 
-fn written(written: &Written) -> files::Written {
-    files::Written {
-        version: written.version.as_str().to_owned(),
-        size_bytes: written.size,
-        created: written.created,
-        unchanged: written.unchanged,
-        mode: match written.write_mode {
-            WriteMode::Atomic => files::WriteMode::Atomic,
-            WriteMode::InPlace => files::WriteMode::InPlace,
-        },
-    }
-}
-
 fn too_large() -> Fault {
     let message = format!("more than {READ_BYTES_MAX} bytes at once; read ranges");
     Fault::new(ErrorCode::TooLarge, message).with("limit_bytes", READ_BYTES_MAX)
 }
 
-fn entry(entry: &Entry) -> files::Entry {
-    let modified = entry.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-    files::Entry {
-        path: entry.path.as_str().to_owned(),
-        name: entry.path.name().to_owned(),
-        kind: match entry.kind {
-            Kind::File => files::Kind::File,
-            Kind::Directory => files::Kind::Directory,
-            Kind::Symlink => files::Kind::Symlink,
-            Kind::Other => files::Kind::Other,
-        },
-        size_bytes: entry.size,
-        modified_ms: u64::try_from(modified.as_millis()).unwrap_or(u64::MAX),
-        mode: entry.mode,
-        version: entry.version.as_ref().map(|version| version.as_str().to_owned()),
-        target: entry.symlink.as_ref().and_then(|link| link.target.clone()),
-        link_outside: entry.symlink.as_ref().is_some_and(|link| link.link_outside),
-        hidden: entry.path.name().starts_with('.'),
-    }
+async fn stat(granted: Result<Granted, Fault>) -> Result<Entry, Fault> {
+    let granted = granted?;
+    granted.root.stat(&granted.path).await.map_err(|error| granted.fault(error))
+}
+
+async fn list(granted: Result<Granted, Fault>, options: ListOptions) -> Result<Listing, Fault> {
+    let granted = granted?;
+    granted.root.list(&granted.path, options).await.map_err(|error| granted.fault(error))
+}
+
+/// Entries of a page; none said is `LIST_DEFAULT`.
+fn page_limit(limit: u32) -> usize {
+    if limit == 0 { LIST_DEFAULT } else { limit as usize }
 }
 
 // What is granted is settled before each await: a store is not shared between threads, so `&self` may not live across one.
 impl files::Host for Guest {
     async fn stat(&mut self, path: String) -> Answer<files::Entry> {
         let granted = self.granted(&path, Access::Read);
-        let stat = async {
-            let granted = granted?;
-            granted.root.stat(&granted.path).await.map_err(|error| granted.fault(error))
-        };
-        answer(self.in_time(stat).await.map(|found| entry(&found)))
+        answer(self.in_time(stat(granted)).await.map(|found| entry(&found)))
     }
 
     async fn list(
@@ -177,14 +156,27 @@ impl files::Host for Guest {
         hidden: bool,
     ) -> Answer<files::Page> {
         let granted = self.granted(&path, Access::Read);
-        let limit = if limit == 0 { LIST_DEFAULT } else { limit as usize };
-        let options = ListOptions { depth: depth.max(1) as usize, limit, cursor, hidden };
-        let list = async {
-            let granted = granted?;
-            granted.root.list(&granted.path, options).await.map_err(|error| granted.fault(error))
-        };
-        answer(self.in_time(list).await.map(|listing| files::Page {
+        let (depth, limit) = (depth.max(1) as usize, page_limit(limit));
+        let options = ListOptions { depth, limit, cursor, hidden, ignored: Ignored::Unasked };
+        answer(self.in_time(list(granted, options)).await.map(|listing| files::Page {
             entries: listing.entries.iter().map(entry).collect(),
+            next_cursor: listing.next_cursor,
+        }))
+    }
+
+    async fn describe(&mut self, path: String) -> Answer<files::Described> {
+        let granted = self.granted(&path, Access::Read);
+        answer(self.in_time(stat(granted)).await.map(|found| described(&found)))
+    }
+
+    async fn list_described(&mut self, path: String, options: files::ListOptions) -> Answer<files::DescribedPage> {
+        let granted = self.granted(&path, Access::Read);
+        let files::ListOptions { depth, limit, cursor, hidden, ignored } = options;
+        let ignored = if ignored { Ignored::Told } else { Ignored::LeftOut };
+        let (depth, limit) = (depth.max(1) as usize, page_limit(limit));
+        let options = ListOptions { depth, limit, cursor, hidden, ignored };
+        answer(self.in_time(list(granted, options)).await.map(|listing| files::DescribedPage {
+            entries: listing.entries.iter().map(described).collect(),
             next_cursor: listing.next_cursor,
         }))
     }
@@ -369,17 +361,6 @@ async fn relocate(
 async fn trashed_as(root: Root, id: String) -> Result<Trashed, Fault> {
     let missing = || Fault::not_found("there is nothing of that name in the trash; list_trash names what there is");
     root.trashed().await?.into_iter().find(|entry| entry.id == id).ok_or_else(missing)
-}
-
-fn trashed(entry: Trashed) -> files::Trashed {
-    let deleted = entry.deleted.duration_since(UNIX_EPOCH).unwrap_or_default();
-    files::Trashed {
-        id: entry.id,
-        path: entry.path.as_str().to_owned(),
-        deleted_ms: u64::try_from(deleted.as_millis()).unwrap_or(u64::MAX),
-        is_directory: entry.is_directory,
-        size_bytes: entry.size,
-    }
 }
 
 impl watch::Host for Guest {
