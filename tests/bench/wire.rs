@@ -44,7 +44,7 @@ impl Connection {
         let (status, length) = head_of(&mut self.stream).await?.context("the server closed the connection")?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;
-        ensure!(status.starts_with("HTTP/1.1 200"), "{status}: {}", String::from_utf8_lossy(&body));
+        ensure!(status.starts_with("HTTP/1.1 2"), "{status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
     }
 }

@@ -14,7 +14,7 @@ async fn send(host: &Host, method: &str, path: &str, headers: &[(&str, &str)], b
 async fn a_file_is_put_under_conditions_and_got_whole_and_in_parts() -> Result<()> {
     let host = Host::start().await?;
     let made = send(&host, "PUT", "a.txt&create_dirs=true", &[("if-none-match", "*")], "0123456789").await?;
-    assert_eq!(made.status, 200, "{}", made.body);
+    assert_eq!(made.status, 201, "{}", made.body);
     let written: Value = serde_json::from_str(&made.body)?;
     assert_eq!((&written["created"], &written["size"]), (&json!(true), &json!(10)), "{written}");
     let tag = made.header("etag").context("etag")?.to_owned();
@@ -146,7 +146,7 @@ async fn a_body_that_breaks_off_leaves_the_file_as_it_was_and_nothing_beside_it(
     drop(unanswered);
     // Something that happens after the host has seen the end of the other.
     let done = send(&host, "PUT", "b.txt", &[], "whole").await?;
-    assert_eq!(done.status, 200);
+    assert_eq!(done.status, 201);
     client.event(|event| event["payload"].to_string().contains("b.txt")).await?;
     assert_eq!(std::fs::read_to_string(host.directory.join("a.txt"))?, "old");
     Ok(())
@@ -179,7 +179,7 @@ async fn put(host: &Host, name: &str, piece: &[u8], count: usize) -> Result<()> 
     asking.end(&[]).await?;
     let mut answer = unanswered.head().await?;
     let text = answer.rest().await?;
-    anyhow::ensure!(answer.status == 200, "{} {text}", answer.status);
+    anyhow::ensure!(answer.status == 201, "{} {text}", answer.status);
     Ok(())
 }
 

@@ -79,6 +79,7 @@ async fn versions_are_entity_tags() -> Result<()> {
     let write = |content: &str| json!({ "content": content }).to_string();
     let path = "/api/v1/files/text?path=a.txt";
     let made = send(&host, "PUT", path, &[], &write("one")).await?;
+    assert_eq!(made.status, 201, "{}", made.body);
     let tag = made.header("etag").context("etag")?.to_owned();
     let read = send(&host, "GET", path, &[], "").await?;
     assert_eq!((read.status, read.header("etag")), (200, Some(&*tag)));
@@ -127,6 +128,32 @@ async fn the_openapi_document_has_every_method_and_only_what_is_there() -> Resul
     let all: std::collections::BTreeSet<String> =
         methods.as_array().context("methods")?.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
     assert_eq!(seen, all);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_openapi_document_says_what_is_answered_where_bytes_pass_around_a_component() -> Result<()> {
+    let host = Host::start().await?;
+    let (_, document) = json_of(&host, "GET", "/openapi.json", "").await?;
+    let of = |verb: &str, path: &str| document["paths"][format!("/api/v1/files/{path}")][verb]["responses"].clone();
+    let statuses = |responses: &Value| {
+        let mut statuses: Vec<String> =
+            responses.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        statuses.sort();
+        statuses
+    };
+    let put = of("put", "content");
+    assert_eq!(statuses(&put), ["200", "201", "default"]);
+    assert_eq!(put["201"]["content"]["application/json"]["schema"]["title"], "written", "{put}");
+    assert_eq!(statuses(&of("get", "content")), ["200", "206", "304", "416", "default"]);
+    // Made while it is sent: nothing to have already, and no parts.
+    let archive = of("get", "archive");
+    assert_eq!(statuses(&archive), ["200", "default"]);
+    assert!(archive["200"]["content"]["*/*"].is_object(), "{archive}");
+    let unpacked = of("put", "archive");
+    assert_eq!(unpacked["200"]["content"]["application/json"]["schema"]["title"], "unpacked", "{unpacked}");
+    let upload = of("patch", "uploads/{id}");
+    assert_eq!(upload["200"]["content"]["application/json"]["schema"]["title"], "upload", "{upload}");
     Ok(())
 }
 

@@ -50,15 +50,11 @@ fn operation(method: &Method, route: &Route, index: usize) -> Value {
     let mut parameters: Vec<Value> = in_path.into_iter().map(|param| parameter("path", param)).collect();
     let mut operation = described(method, index, route.status);
     if route.raw {
-        let bytes = json!({"*/*": {"schema": {}}});
         parameters.extend(rest.into_iter().map(|param| parameter("query", param)));
         if route.verb.has_body() {
-            operation["requestBody"] = json!({"required": true, "content": bytes});
+            operation["requestBody"] = json!({"required": true, "content": bytes()});
         } else {
-            operation["responses"][route.status.to_string()] = json!({"description": "The bytes.", "content": bytes});
-            for (status, what) in [("206", "A range of them."), ("416", "No byte is in that range.")] {
-                operation["responses"][status] = json!({"description": what});
-            }
+            operation["responses"] = bytes_as_answer(method, route);
         }
     } else if route.verb.has_body() {
         if !rest.is_empty() {
@@ -70,8 +66,36 @@ fn operation(method: &Method, route: &Route, index: usize) -> Value {
     if route.verb == Verb::Get && has_version(method) {
         operation["responses"]["304"] = json!({"description": "The client has this version."});
     }
+    if route.verb == Verb::Put && tells_whether_created(method) {
+        let mut created = operation["responses"][route.status.to_string()].clone();
+        created["description"] = "The result; there was nothing before.".into();
+        operation["responses"]["201"] = created;
+    }
     operation["parameters"] = parameters.into();
     operation
+}
+
+fn bytes() -> Value {
+    json!({"*/*": {"schema": {}}})
+}
+
+/// The client gets no result of the function. Bytes that have a version are a file's, of which parts can be asked for; others are
+/// made while they are sent.
+fn bytes_as_answer(method: &Method, route: &Route) -> Value {
+    let mut responses = json!({
+        route.status.to_string(): {"description": "The bytes.", "content": bytes()},
+        "default": problem("What went wrong."),
+    });
+    if has_version(method) {
+        responses["206"] = json!({"description": "A range of them.", "content": bytes()});
+        responses["416"] = problem("No byte is in that range.");
+    }
+    responses
+}
+
+fn problem(description: &str) -> Value {
+    let content = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    json!({"description": description, "content": content})
 }
 
 /// `POST /api/v1/methods/{method}`.
@@ -101,8 +125,7 @@ fn described(method: &Method, index: usize, status: u16) -> Value {
         "responses": responses,
         "x-scope": method.scope.to_string(),
     });
-    let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
-    operation["responses"]["default"] = json!({"description": "What went wrong.", "content": problem});
+    operation["responses"]["default"] = problem("What went wrong.");
     operation
 }
 
@@ -138,15 +161,24 @@ fn body(params: &[&Param]) -> Value {
 
 /// Whether the result carries a version, which is its entity tag.
 fn has_version(method: &Method) -> bool {
-    let ok = match &method.function.result {
-        Some(Type::Result { ok, .. }) => ok.as_deref(),
-        ty => ty.as_ref(),
-    };
     let is_version = |ty: &Type| match ty {
         Type::Option(some) => matches!(**some, Type::String),
         ty => matches!(ty, Type::String),
     };
-    matches!(ok, Some(Type::Record(record)) if record.fields.iter().any(|f| &*f.name.json == "version" && is_version(&f.ty)))
+    has_field(method, "version", is_version)
+}
+
+/// Whether the result says if there was something before, which is a status of its own for `PUT` (RFC 9110, section 9.3.4).
+fn tells_whether_created(method: &Method) -> bool {
+    has_field(method, "created", |ty| matches!(ty, Type::Bool))
+}
+
+fn has_field(method: &Method, name: &str, fits: impl Fn(&Type) -> bool) -> bool {
+    let ok = match &method.function.result {
+        Some(Type::Result { ok, .. }) => ok.as_deref(),
+        ty => ty.as_ref(),
+    };
+    matches!(ok, Some(Type::Record(record)) if record.fields.iter().any(|f| &*f.name.json == name && fits(&f.ty)))
 }
 
 /// RFC 9457, with the members of the contract's section 6.

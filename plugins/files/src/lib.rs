@@ -19,7 +19,7 @@ use encoding::Span;
 use exports::midplane::{
     files::files::{
         Change, Content, CreateMode, Deleted, Done, Edited, Emptied, Encoding, Entry, Error, Findings, Guest as Files,
-        LetterCase, Outcome, Page, Range, Replaced, Replacement, SearchResult, Sent, Trashed, Written,
+        LetterCase, Outcome, Page, Range, Replaced, Replacement, SearchResult, Sent, Trashed, WriteMode, Written,
     },
     host::{
         lifecycle::{Ending, Guest as Lifecycle, Occasion},
@@ -196,16 +196,18 @@ impl Files for Plugin {
         Ok(Sent { path, version, size })
     }
 
+    /// The host answers when the bytes have come; until then nothing is written.
     fn upload(
         path: String,
         if_version: Option<String>,
         create: Option<CreateMode>,
         create_dirs: Option<bool>,
         durable: Option<bool>,
-    ) -> Result<Done, Error> {
+    ) -> Result<Written, Error> {
         let options = sets::write_options(if_version, create, create_dirs, durable);
         content::receive(&path, &options)?;
-        Ok(Done { path })
+        let (version, write_mode) = (String::new(), WriteMode::Atomic);
+        Ok(Written { path, version, size: 0, created: false, unchanged: false, write_mode })
     }
 
     async fn search(

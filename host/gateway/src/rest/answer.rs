@@ -7,6 +7,7 @@ use axum::{
 };
 use midplane_model::{Fault, Positions, Reply};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::problem::Problem;
 
@@ -14,24 +15,32 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("midplane-request-id");
 /// Positions as JSON, so that a client can send them back as they came.
 const AT: HeaderName = HeaderName::from_static("midplane-at");
 
-/// The one member of a result that HTTP has a name for.
-#[derive(Deserialize)]
-struct Versioned {
-    version: Option<String>,
+/// The members of a result that HTTP has names for.
+#[derive(Default, Deserialize)]
+struct Known {
+    #[serde(default)]
+    version: Value,
+    #[serde(default)]
+    created: Value,
 }
 
-/// 200, or the status of the route; 204 for a function that returns nothing; 304 where the client has this version.
+/// 200, or the status of the route; 201 for a `PUT` that has made something (RFC 9110, section 9.3.4); 204 for a function that returns
+/// nothing; 304 where the client has this version.
 pub(super) fn success(reply: &Reply, status: u16, method: &Method, headers: &HeaderMap) -> Response {
     let text = reply.result.get();
     if text == "null" {
         return StatusCode::NO_CONTENT.into_response();
     }
     let reads = method == Method::GET || method == Method::HEAD;
-    let tag = entity_tag(text);
+    let known = Known::of(text);
+    let tag = known.version.as_str().and_then(entity_tag);
     if let Some(tag) = tag.as_ref().filter(|tag| reads && client_has(headers, tag)) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag.clone())]).into_response();
     }
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let status = match method == Method::PUT && known.created == true {
+        true => StatusCode::CREATED,
+        false => StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
+    };
     let mut response = (status, text.to_owned()).into_response();
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -47,12 +56,15 @@ pub(super) fn success(reply: &Reply, status: u16, method: &Method, headers: &Hea
     response
 }
 
-/// Only of an object that carries a version, and only where the version needs no escape.
-fn entity_tag(text: &str) -> Option<HeaderValue> {
-    if !text.starts_with('{') {
-        return None;
+impl Known {
+    /// Only of an object; what else is called so in it is its own affair.
+    fn of(text: &str) -> Self {
+        if text.starts_with('{') { serde_json::from_str(text).unwrap_or_default() } else { Self::default() }
     }
-    let version = serde_json::from_str::<Versioned>(text).ok()?.version?;
+}
+
+/// Only where the version needs no escape.
+fn entity_tag(version: &str) -> Option<HeaderValue> {
     let plain = !version.is_empty() && version.bytes().all(|c| c.is_ascii_graphic() && c != b'"');
     plain.then(|| HeaderValue::from_str(&format!("\"{version}\"")).ok())?
 }
