@@ -100,6 +100,16 @@ impl<'a> Agent<'a> {
         Ok(Told { answer, text: String::new(), ready: VecDeque::new(), id: 0 })
     }
 
+    /// Ends its session, if it has one.
+    pub async fn end(self) -> Result<()> {
+        let Era::Session(id) = &self.era else { return Ok(()) };
+        let (mut asking, unanswered) = self.host.ask("DELETE", "/mcp", &[(SESSION, id.as_str())]).await?;
+        asking.end(&[]).await?;
+        let answer = unanswered.head().await?;
+        ensure!((200..300).contains(&answer.status), "{}", answer.status);
+        Ok(())
+    }
+
     /// Sends a request and waits for nothing. Dropping what this returns breaks the connection.
     pub async fn send(&mut self, method: &str, params: Value) -> Result<Unanswered> {
         let id = self.next;

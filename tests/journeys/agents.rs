@@ -168,6 +168,26 @@ async fn changed(news: &mut Told) -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_operator_sees_how_many_agents_there_are_and_what_they_call() -> Result<()> {
+    let host = host().await?;
+    let figures = async || {
+        let metrics = host.get_text("/metrics").await?;
+        let figure = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        let sessions = figure("midplane_agent_sessions ").context("sessions")?;
+        anyhow::Ok((sessions, figure("midplane_agent_calls_total ").context("calls")?))
+    };
+    assert_eq!(figures().await?, (0, 0));
+    let [mut with_session, mut without] = agents(&host).await?;
+    assert_eq!(figures().await?, (1, 0));
+    with_session.call("overlap_inside", json!({})).await?;
+    without.call("overlap_inside", json!({})).await?;
+    assert_eq!(figures().await?, (1, 2));
+    with_session.end().await?;
+    assert_eq!(figures().await?, (0, 2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_a_credential_or_from_elsewhere_nobody_gets_in() -> Result<()> {
     let host = host().await?;
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize"}).to_string();

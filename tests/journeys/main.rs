@@ -9,6 +9,7 @@ mod chain;
 mod check;
 mod cli;
 mod cli_files;
+mod closes;
 mod colours;
 mod compile;
 mod config;

@@ -11,7 +11,7 @@ use axum::{
 use midplane_model::ErrorCode;
 use serde_json::{Value, json};
 
-use crate::{problem::Problem, shared::Shared};
+use crate::{metrics::Open, problem::Problem, shared::Shared};
 
 /// Says that the process answers, and nothing else: it is the one page without a credential.
 pub(crate) async fn health() -> Json<Value> {
@@ -26,7 +26,9 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Json<Valu
 }
 
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let mut text = shared.metrics.render(shared.connections.len(), shared.sessions.len(), &shared.broker.stats());
+    let open =
+        Open { connections: shared.connections.len(), sessions: shared.sessions.len(), agents: shared.agents.len() };
+    let mut text = shared.metrics.render(&open, &shared.broker.stats());
     text.push_str(&(shared.config.plugin_metrics)());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

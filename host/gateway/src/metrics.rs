@@ -8,18 +8,36 @@ use std::{
 use midplane_broker::{BrokerStats, StreamStats};
 use midplane_model::ErrorCode;
 
+use crate::socket::CloseReason;
+
 /// Counters are independent of each other, so relaxed order is enough.
 pub(crate) struct Metrics {
     calls: AtomicU64,
     refused: AtomicU64,
     /// By position in [`ErrorCode::ALL`].
     errors: Vec<AtomicU64>,
+    agent_calls: AtomicU64,
+    /// By position in [`CloseReason::ALL`].
+    closed: [AtomicU64; CloseReason::ALL.len()],
+}
+
+/// What is open at this moment.
+pub(crate) struct Open {
+    pub connections: usize,
+    pub sessions: usize,
+    pub agents: usize,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let errors = ErrorCode::ALL.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { calls: AtomicU64::new(0), refused: AtomicU64::new(0), errors }
+        Self {
+            calls: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            errors,
+            agent_calls: AtomicU64::new(0),
+            closed: Default::default(),
+        }
     }
 }
 
@@ -40,23 +58,50 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn render(&self, connections: usize, sessions: usize, events: &BrokerStats) -> String {
+    /// A tool that an agent called, which is a call besides.
+    pub(crate) fn agent_call(&self) {
+        self.agent_calls.fetch_add(1, Relaxed);
+    }
+
+    /// A WebSocket of any kind has ended.
+    pub(crate) fn closed(&self, reason: CloseReason) {
+        let known = CloseReason::ALL.iter().zip(&self.closed).find(|(known, _)| **known == reason);
+        if let Some((_, counter)) = known {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn render(&self, open: &Open, events: &BrokerStats) -> String {
+        let Open { connections, sessions, agents } = open;
         let mut text = format!(
             "# HELP midplane_connections Open WebSocket connections.\n\
              # TYPE midplane_connections gauge\nmidplane_connections {connections}\n\
              # HELP midplane_sessions Sessions, with a connection or waiting for their client.\n\
              # TYPE midplane_sessions gauge\nmidplane_sessions {sessions}\n\
+             # HELP midplane_agent_sessions Sessions of agents (MCP up to 2025-11-25; a later agent has none).\n\
+             # TYPE midplane_agent_sessions gauge\nmidplane_agent_sessions {agents}\n\
+             # HELP midplane_agent_calls_total Calls of agents, of all revisions; they are in midplane_calls_total, too.\n\
+             # TYPE midplane_agent_calls_total counter\nmidplane_agent_calls_total {}\n\
              # HELP midplane_calls_total Calls of clients, batches counted by item.\n\
              # TYPE midplane_calls_total counter\nmidplane_calls_total {}\n\
              # HELP midplane_unauthenticated_total Requests without a valid credential.\n\
              # TYPE midplane_unauthenticated_total counter\nmidplane_unauthenticated_total {}\n\
              # HELP midplane_errors_total Faults that clients were answered with, by code.\n\
              # TYPE midplane_errors_total counter\n",
+            self.agent_calls.load(Relaxed),
             self.calls.load(Relaxed),
             self.refused.load(Relaxed),
         );
         for (code, counter) in ErrorCode::ALL.iter().zip(&self.errors) {
             let _ = writeln!(text, "midplane_errors_total{{code=\"{}\"}} {}", code.as_str(), counter.load(Relaxed));
+        }
+        text.push_str(
+            "# HELP midplane_sockets_closed_total WebSockets that have ended, by why.\n\
+             # TYPE midplane_sockets_closed_total counter\n",
+        );
+        for (reason, counter) in CloseReason::ALL.iter().zip(&self.closed) {
+            let (reason, count) = (reason.as_str(), counter.load(Relaxed));
+            let _ = writeln!(text, "midplane_sockets_closed_total{{reason=\"{reason}\"}} {count}");
         }
         render_streams(&mut text, events);
         text

@@ -11,7 +11,10 @@
 mod input;
 mod peer;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension,
@@ -26,7 +29,7 @@ use futures_util::{SinkExt, StreamExt, stream::SplitSink};
 use midplane_model::{
     Channel, ErrorCode, Fault, Frame,
     channel::op,
-    limits::{PING_INTERVAL, SILENCE_MAX, TERMINAL_PASTE_BYTES_MAX, WRITE_STALL_MAX},
+    limits::{CLOSE_WAIT_MAX, TERMINAL_PASTE_BYTES_MAX},
 };
 use midplane_protocol::{Invocation, Meta};
 use serde::Deserialize;
@@ -35,8 +38,8 @@ use serde_json::{Value, json};
 use crate::{
     problem::Problem,
     shared::Shared,
-    socket::handshake,
-    tokens::{End, Identity},
+    socket::{CloseReason, drain, handshake},
+    tokens::Identity,
 };
 use input::Input;
 use peer::OneChannel;
@@ -95,13 +98,14 @@ async fn attach(shared: &Arc<Shared>, identity: &Identity, id: &str, asked: &Ask
     peer.take().ok_or_else(Fault::internal)
 }
 
-/// Until either side ends.
+/// Until either side ends: for what is said about the terminal, or for what ends any socket.
 async fn serve(shared: &Shared, identity: &Identity, socket: WebSocket, channel: Channel, speaks_json: bool) {
     let Channel { mut source, sink, .. } = channel;
     let (mut out, mut from_client) = socket.split();
     let mut client = Client { speaks_json, input: Input::new(sink), heard: Instant::now(), output_to: None };
-    let mut pings = tokio::time::interval(PING_INTERVAL);
-    let close = loop {
+    let limits = &shared.config.limits;
+    let mut pings = tokio::time::interval(limits.ping_interval);
+    let (reason, said) = loop {
         let message = tokio::select! {
             frame = source.next() => match frame {
                 Some(frame) => match client.told(&frame) {
@@ -109,47 +113,59 @@ async fn serve(shared: &Shared, identity: &Identity, socket: WebSocket, channel:
                     Told::Nothing => continue,
                     Told::End(first, close) => {
                         if let Some(message) = first {
-                            _ = send(&mut out, message).await;
+                            _ = send(&mut out, message, limits.write_stall_max).await;
                         }
-                        break Some(close);
+                        break (CloseReason::TerminalEnded, Some(close));
                     }
                 },
-                None => break Some(closing(1000, "the terminal was closed")),
+                None => break (CloseReason::TerminalEnded, None),
             },
             message = from_client.next(), if client.input.has_room() => match message {
                 Some(Ok(message)) => match client.received(message) {
                     Ok(()) => continue,
-                    Err(fault) => break Some(closing(1007, &fault.message)),
+                    Err(fault) => break (CloseReason::ProtocolError, Some(closing(1007, &fault.message))),
                 },
-                _ => break None,
+                Some(Err(error)) => break (error.into(), None),
+                None => break (CloseReason::ClientGone, None),
             },
             _ = pings.tick() => {
-                if client.heard.elapsed() > SILENCE_MAX && client.input.has_room() {
-                    break None;
+                if client.heard.elapsed() > limits.silence_max && client.input.has_room() {
+                    break (CloseReason::Silent, None);
                 }
                 Message::Ping(Bytes::new())
             }
-            end = identity.ended() => break Some(match end {
-                End::Invalid => closing(4001, "the token has ended"),
-                End::Unconfirmed => closing(4012, "the token cannot be confirmed now"),
-            }),
-            () = shared.shutdown.cancelled() => break Some(closing(4012, "the host is stopping")),
+            end = identity.ended() => break (end.into(), None),
+            () = shared.shutdown.cancelled() => break (CloseReason::GoingAway, None),
         };
-        if send(&mut out, message).await.is_err() {
-            break None;
+        let sent = tokio::select! {
+            biased;
+            sent = send(&mut out, message, limits.write_stall_max) => sent,
+            end = identity.ended() => Err(end.into()),
+            () = shared.shutdown.cancelled() => Err(CloseReason::GoingAway),
+        };
+        if let Err(reason) = sent {
+            break (reason, None);
         }
         client.taken();
     };
-    if let Some(close) = close {
-        _ = send(&mut out, Message::Close(Some(close))).await;
+    shared.metrics.closed(reason);
+    if let Some(close) = said.or_else(|| reason.frame()) {
+        // A client that does not read gets none, and nobody waits for it.
+        _ = send(&mut out, Message::Close(Some(close)), CLOSE_WAIT_MAX).await;
     }
+    drain(from_client, reason).await;
 }
 
-/// A client that takes nothing for too long is gone.
-async fn send(out: &mut SplitSink<WebSocket, Message>, message: Message) -> Result<(), ()> {
-    match tokio::time::timeout(WRITE_STALL_MAX, out.send(message)).await {
+/// A client that takes nothing for so long is too slow.
+async fn send(
+    out: &mut SplitSink<WebSocket, Message>,
+    message: Message,
+    stall_max: Duration,
+) -> Result<(), CloseReason> {
+    match tokio::time::timeout(stall_max, out.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err(()),
+        Ok(Err(_)) => Err(CloseReason::ClientGone),
+        Err(_) => Err(CloseReason::SlowConsumer),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) async fn run(
     context: RequestContext<RoleServer>,
 ) -> CallToolResult {
     let Agent { shared, identity, .. } = agent;
+    shared.metrics.agent_call();
     let meta = match meta(shared, &context) {
         Ok(meta) => meta,
         Err(fault) => return result::failure(&fault, None),

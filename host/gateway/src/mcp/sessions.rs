@@ -44,6 +44,10 @@ impl AgentSessions {
         Self { carried, held: Mutex::default() }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Whether somebody may speak in a session. One that is not known is the SDK's to refuse.
     pub(super) fn is_open_to(&self, id: &SessionId, identity: &Arc<Identity>) -> bool {
         let mut all = self.lock();

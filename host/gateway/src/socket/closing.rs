@@ -1,9 +1,14 @@
 //! How a socket ends: whoever knows why says so once, and everybody stops.
+//!
+//! 4003 of the contract (a foreign origin) is never sent: such a client is refused at the handshake with 403, and no socket is made.
 
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::ws::{CloseFrame, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error as SocketError, error::ProtocolError};
 use tokio_util::sync::CancellationToken;
+
+use crate::tokens::End;
 
 /// Time after which a client may come back.
 const RETRY_AFTER_MS: u64 = 1000;
@@ -25,6 +30,8 @@ pub(crate) enum CloseReason {
     Superseded,
     /// Its session was closed by another.
     SessionClosed,
+    /// Its terminal was closed, or the program in it has ended.
+    TerminalEnded,
     /// The client takes its messages too slowly; it may resume.
     SlowConsumer,
     MessageTooLarge,
@@ -36,6 +43,41 @@ pub(crate) enum CloseReason {
 }
 
 impl CloseReason {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::ClientGone,
+        Self::Silent,
+        Self::Unauthenticated,
+        Self::Unconfirmed,
+        Self::GoingAway,
+        Self::Superseded,
+        Self::SessionClosed,
+        Self::TerminalEnded,
+        Self::SlowConsumer,
+        Self::MessageTooLarge,
+        Self::RateLimited,
+        Self::InvalidUtf8,
+        Self::ProtocolError,
+    ];
+
+    /// For the operator.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientGone => "client_gone",
+            Self::Silent => "silent",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Unconfirmed => "unconfirmed",
+            Self::GoingAway => "going_away",
+            Self::Superseded => "superseded",
+            Self::SessionClosed => "session_closed",
+            Self::TerminalEnded => "terminal_ended",
+            Self::SlowConsumer => "slow_consumer",
+            Self::MessageTooLarge => "message_too_large",
+            Self::RateLimited => "rate_limited",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::ProtocolError => "protocol_error",
+        }
+    }
+
     /// The close frame to send, where somebody can still read one.
     pub(crate) fn frame(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
@@ -43,6 +85,7 @@ impl CloseReason {
             Self::Unauthenticated => (4001, "the token is no longer valid".to_owned()),
             Self::Superseded => (4009, "the session went on elsewhere".to_owned()),
             Self::SessionClosed => (1000, "the session was closed".to_owned()),
+            Self::TerminalEnded => (1000, "the terminal was closed".to_owned()),
             Self::GoingAway | Self::Unconfirmed => (4012, format!(r#"{{"retry_after_ms":{RETRY_AFTER_MS}}}"#)),
             Self::SlowConsumer => (4008, "slow consumer".to_owned()),
             Self::MessageTooLarge => (4013, "message too large".to_owned()),
@@ -51,6 +94,29 @@ impl CloseReason {
             Self::ProtocolError => (1002, "protocol error".to_owned()),
         };
         Some(CloseFrame { code, reason: Utf8Bytes::from(reason) })
+    }
+}
+
+/// Of what could not be read.
+impl From<axum::Error> for CloseReason {
+    fn from(error: axum::Error) -> Self {
+        match error.into_inner().downcast_ref::<SocketError>() {
+            Some(SocketError::Capacity(_)) => Self::MessageTooLarge,
+            Some(SocketError::Utf8(_)) => Self::InvalidUtf8,
+            // A connection that breaks is nobody's mistake.
+            Some(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Self::ClientGone,
+            Some(SocketError::Protocol(_)) => Self::ProtocolError,
+            _ => Self::ClientGone,
+        }
+    }
+}
+
+impl From<End> for CloseReason {
+    fn from(end: End) -> Self {
+        match end {
+            End::Invalid => Self::Unauthenticated,
+            End::Unconfirmed => Self::Unconfirmed,
+        }
     }
 }
 

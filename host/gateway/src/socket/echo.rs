@@ -46,7 +46,7 @@ async fn serve(socket: WebSocket) {
     let reading = async {
         let reason = echo(&mut stream, &lanes, &closing).await;
         closing.request(reason);
-        reader::drain(stream).await;
+        reader::drain(stream, reason).await;
     };
     tokio::join!(writer.run(), reading);
 }

@@ -38,17 +38,14 @@ use midplane_model::{
     limits::{SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES},
 };
 
-use crate::{
-    problem::Problem,
-    shared::Shared,
-    tokens::{End, Identity},
-};
+use crate::{problem::Problem, shared::Shared, tokens::Identity};
 pub(crate) use closing::CloseReason;
 pub(crate) use confirming::start as start_confirming;
 pub(crate) use connection::Connection;
 pub(crate) use connections::{Connections, Slot};
 pub(crate) use place::{Away, Wish};
 pub(crate) use progress::Telling;
+pub(crate) use reader::drain;
 pub(crate) use subscriptions::{Beginning, Recovery, open as open_subscription};
 
 /// The subprotocol of this socket.
@@ -108,16 +105,15 @@ async fn run(shared: &Arc<Shared>, socket: WebSocket, identity: Arc<Identity>, s
         tokio::join!(writer.run(), reader::run(shared, connection, stream), watch_token(connection, &identity));
     connection.end().await;
     shared.sessions.leave(connection);
-    tracing::info!(connection = connection.id.0, reason = ?connection.closing.reason(), "socket closed");
+    let reason = connection.closing.reason().unwrap_or(CloseReason::ClientGone);
+    shared.metrics.closed(reason);
+    tracing::info!(connection = connection.id.0, ?reason, "socket closed");
 }
 
 /// Ends the socket when its token does.
 async fn watch_token(connection: &Connection, identity: &Identity) {
     tokio::select! {
-        end = identity.ended() => connection.closing.request(match end {
-            End::Invalid => CloseReason::Unauthenticated,
-            End::Unconfirmed => CloseReason::Unconfirmed,
-        }),
+        end = identity.ended() => connection.closing.request(end.into()),
         () = connection.closing.requested() => {}
     }
 }

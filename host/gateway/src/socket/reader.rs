@@ -7,7 +7,6 @@ use axum::extract::ws::{Message, WebSocket};
 use futures_util::{StreamExt as _, stream::SplitStream};
 use midplane_model::limits::CLOSE_WAIT_MAX;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,10 +20,16 @@ use crate::shared::Shared;
 pub(crate) async fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, mut stream: SplitStream<WebSocket>) {
     let reason = read(shared, connection, &mut stream).await;
     connection.closing.request(reason);
-    drain(stream).await;
+    drain(stream, reason).await;
 }
 
-pub(super) async fn drain(mut stream: SplitStream<WebSocket>) {
+/// Reads what still comes until the other side has closed too, for at most `CLOSE_WAIT_MAX`.
+pub(crate) async fn drain(mut stream: SplitStream<WebSocket>, reason: CloseReason) {
+    if reason == CloseReason::MessageTooLarge {
+        // The rest of it is never read, and a connection that is dropped with bytes unread takes along what was sent. So
+        // whoever still sends gets the same time to see the close frame.
+        return tokio::time::sleep(CLOSE_WAIT_MAX).await;
+    }
     let closed = async { while let Some(Ok(_)) = stream.next().await {} };
     if timeout(CLOSE_WAIT_MAX, closed).await.is_err() {
         tracing::debug!("the client did not close in time");
@@ -76,15 +81,6 @@ pub(super) async fn next(
     match message {
         Err(_) => Err(CloseReason::Silent),
         Ok(None) => Err(CloseReason::ClientGone),
-        Ok(Some(message)) => message.map_err(reason_of),
-    }
-}
-
-fn reason_of(error: axum::Error) -> CloseReason {
-    match error.into_inner().downcast_ref::<SocketError>() {
-        Some(SocketError::Capacity(_)) => CloseReason::MessageTooLarge,
-        Some(SocketError::Utf8(_)) => CloseReason::InvalidUtf8,
-        Some(SocketError::Protocol(_)) => CloseReason::ProtocolError,
-        _ => CloseReason::ClientGone,
+        Ok(Some(message)) => message.map_err(CloseReason::from),
     }
 }
