@@ -44,6 +44,11 @@ impl Asking {
         self.write(b"\r\n").await
     }
 
+    /// Bytes of a body whose length was said.
+    pub async fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write(bytes).await
+    }
+
     /// The end of a chunked body.
     pub async fn end(&mut self, trailers: &[(&str, &str)]) -> Result<()> {
         let lines: String = trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

@@ -47,6 +47,7 @@ mod reload;
 mod rest;
 mod restart;
 mod resume;
+mod revocation;
 mod search;
 mod security;
 mod shapes;

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use midplane_model::{Credential, ErrorCode, Fault};
+use midplane_model::{Credential, ErrorCode, Fault, limits::REVOKED_ANSWER_MAX};
 use serde_json::json;
 
 use crate::{
@@ -49,24 +49,46 @@ pub(crate) async fn gate(State(shared): State<Arc<Shared>>, mut request: Request
     if let Err(problem) = checked {
         return problem.into_response();
     }
-    match access(request.uri().path()) {
-        Access::Public => {}
+    let identity = match access(request.uri().path()) {
+        Access::Public => None,
         Access::Authenticated => {
             let identity = match identity(&shared, request.uri(), request.headers()).await {
                 Ok(Some(identity)) => identity,
                 Ok(None) => return unauthenticated(&shared, request.uri()).into_response(),
-                Err(fault) => return unanswered(&shared, request.uri(), fault).into_response(),
+                Err(fault) => return refused(&shared, request.uri(), fault).into_response(),
             };
             shared.audit.used(&identity, request.uri().path());
             request.extensions_mut().insert(identity.principal.clone());
-            request.extensions_mut().insert(identity);
+            request.extensions_mut().insert(identity.clone());
+            Some(identity)
         }
         Access::ByPlugin => match pages::admit(&shared, request.method(), request.uri(), request.headers()).await {
-            Ok(visitor) => _ = request.extensions_mut().insert(visitor),
+            Ok(visitor) => {
+                let identity = visitor.identity.clone();
+                request.extensions_mut().insert(visitor);
+                identity
+            }
             Err(problem) => return problem.into_response(),
         },
+    };
+    match identity {
+        None => next.run(request).await,
+        Some(identity) => while_valid(&shared, &identity, request, next).await,
     }
-    next.run(request).await
+}
+
+/// A request ends with its credential, as a socket does, up to the head of its answer; who makes a body that lasts looks after that.
+/// An answer that is about to come still does: who ends its own token hears of it.
+async fn while_valid(shared: &Shared, identity: &Identity, request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
+    let mut answer = std::pin::pin!(next.run(request));
+    let end = tokio::select! {
+        biased;
+        response = &mut answer => return response,
+        end = identity.ended() => end,
+    };
+    let last = tokio::time::timeout(REVOKED_ANSWER_MAX, answer).await;
+    last.unwrap_or_else(|_| refused(shared, &uri, end.fault()).into_response())
 }
 
 pub(crate) fn unauthenticated(shared: &Shared, uri: &Uri) -> Problem {
@@ -76,8 +98,8 @@ pub(crate) fn unauthenticated(shared: &Shared, uri: &Uri) -> Problem {
     Problem::new(ErrorCode::Unauthenticated, detail)
 }
 
-/// Nobody could say who it is: then it is nobody.
-pub(crate) fn unanswered(shared: &Shared, uri: &Uri, fault: Fault) -> Problem {
+/// Nobody could say who it is: then it is nobody. Or the credential has ended meanwhile.
+pub(crate) fn refused(shared: &Shared, uri: &Uri, fault: Fault) -> Problem {
     shared.metrics.refused();
     shared.audit.refused(uri.path(), fault.code);
     fault.into()

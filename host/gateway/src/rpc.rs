@@ -20,6 +20,7 @@ use crate::{
     problem::Problem,
     rpc_stream,
     shared::Shared,
+    tokens::Identity,
 };
 
 impl Shared {
@@ -38,7 +39,7 @@ impl Shared {
 /// When the client goes away this future is dropped, which cancels the calls.
 pub(crate) async fn post(
     State(shared): State<Arc<Shared>>,
-    Extension(principal): Extension<Arc<Principal>>,
+    Extension(identity): Extension<Arc<Identity>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -56,12 +57,13 @@ pub(crate) async fn post(
         .map_err(|_| Fault::new(ErrorCode::ParseError, "the message is not UTF-8"))
         .and_then(midplane_protocol::parse)
         .and_then(|incoming| headers::name(incoming, &headers));
+    let principal = identity.principal.clone();
     let caller = HttpCaller { shared: &shared, principal, cancel: shared.abort.child_token() };
     let _gone = caller.cancel.clone().drop_guard();
     match parsed {
         Err(fault) => json(StatusCode::BAD_REQUEST, shared.refusal(&Id::null(), &fault)),
         Ok(Incoming::Single(Item::Request(id, invocation))) if rpc_stream::is_wanted(&invocation, &headers) => {
-            rpc_stream::serve(&shared, &caller.principal, id, invocation)
+            rpc_stream::serve(&shared, identity, id, invocation)
         }
         Ok(Incoming::Single(item)) => caller.item(item).await.map_or_else(silence, |text| json(StatusCode::OK, text)),
         Ok(Incoming::Batch(items)) => {

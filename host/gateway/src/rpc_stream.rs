@@ -9,11 +9,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
-use midplane_model::Principal;
 use midplane_protocol::{Id, Invocation};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{call::answer, shared::Shared, socket::Telling};
+use crate::{call::answer, shared::Shared, socket::Telling, tokens::Identity};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -23,14 +22,14 @@ pub(crate) fn is_wanted(invocation: &Invocation, headers: &HeaderMap) -> bool {
     invocation.meta.progress_token.is_some() && accepted.any(|value| value.contains(EVENT_STREAM))
 }
 
-/// Runs the call in a task, which ends with the client. One event waits for it, the next one with the call; a client that takes
+/// Runs the call in a task, which ends with the client and with its token. One event waits for it, the next one with the call; a client that takes
 /// none for `write_stall_max` is given up.
-pub(crate) fn serve(shared: &Arc<Shared>, principal: &Arc<Principal>, id: Id, invocation: Invocation) -> Response {
+pub(crate) fn serve(shared: &Arc<Shared>, identity: Arc<Identity>, id: Id, invocation: Invocation) -> Response {
     let token = invocation.meta.progress_token.clone().unwrap_or_default();
     let (progress, mut telling) = Telling::new(token);
     let (events, waiting) = mpsc::channel(1);
     let cancel = shared.abort.child_token();
-    let mut context = shared.context(principal, None, &invocation.meta, cancel.clone());
+    let mut context = shared.context(&identity.principal, None, &invocation.meta, cancel.clone());
     context.progress = Some(progress);
     let owner = shared.clone();
     shared.sockets.spawn(async move {
@@ -46,6 +45,7 @@ pub(crate) fn serve(shared: &Arc<Shared>, principal: &Arc<Principal>, id: Id, in
                 biased;
                 () = events.closed() => return,
                 result = &mut call => break result,
+                end = identity.ended() => break Err(end.fault()),
                 () = telling.due() => {}
             }
             if let Some(text) = telling.take()

@@ -438,6 +438,8 @@ pub const AUDIT_ENTRIES_QUEUED_MAX: usize = 4096;
 pub const AUDIT_REFUSALS_PER_SECOND_MAX: u32 = 20;
 /// Size at which the audit log begins a new file; the former one is kept.
 pub const AUDIT_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Time that a request over HTTP still has for its answer when its token has ended; then it is given up.
+pub const REVOKED_ANSWER_MAX: Duration = Duration::from_millis(500);
 /// Tickets and cookies that are valid at the same time, each; a new one ends the oldest.
 pub const SECRETS_MAX: usize = 1024;
 /// Longest credential that an authenticator is asked about, in bytes.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use midplane_model::{
-    BoxFuture, Call, ErrorCode, Fault, PluginName, Reply, Scope, ToolTraits,
+    BoxFuture, Call, ErrorCode, Fault, PluginName, Principal, Reply, Scope, ToolTraits,
     schema::{Function, Interface},
 };
 use tokio::sync::watch;
@@ -41,6 +41,21 @@ pub struct Method {
     pub routes: Vec<Route>,
     /// How it behaves as a tool, where it is offered to agents.
     pub tool: Option<ToolTraits>,
+}
+
+impl Method {
+    /// Whether a principal may call it.
+    ///
+    /// # Errors
+    /// `forbidden` with the scope.
+    pub fn admit(&self, principal: &Principal) -> Result<(), Fault> {
+        if principal.may_call(&self.name, &self.scope) {
+            return Ok(());
+        }
+        let scope = self.scope.to_string();
+        let message = format!("{} needs the scope {scope:?}, which {:?} does not have", self.name, principal.name);
+        Err(Fault::new(ErrorCode::Forbidden, message).with("scope", scope))
+    }
 }
 
 /// A consistent view of the table.
@@ -149,14 +164,7 @@ impl Router {
     /// # Errors
     /// `forbidden` (with `scope`), `timeout`, `cancelled`, or what the service answers.
     pub async fn call_found(method: &Arc<Method>, call: Call) -> Result<Reply, Fault> {
-        if !call.context.principal.may_call(&call.method, &method.scope) {
-            let scope = method.scope.to_string();
-            let message = format!(
-                "{} needs the scope {scope:?}, which {:?} does not have",
-                call.method, call.context.principal.name
-            );
-            return Err(Fault::new(ErrorCode::Forbidden, message).with("scope", scope));
-        }
+        method.admit(&call.context.principal)?;
         let deadline = call.context.deadline;
         let cancel = call.context.cancel.clone();
         let span = tracing::debug_span!("call", method = %call.method, request_id = %call.context.request_id);

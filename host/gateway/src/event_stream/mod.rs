@@ -2,7 +2,7 @@
 //!
 //! The same broker, the same positions, the same truth rule as over a WebSocket. The id of every message says how far the reader
 //! is in all streams that its patterns reach, so a browser that connects again by itself, with `Last-Event-ID`, misses nothing
-//! or is told by `event: gap`. A reader that takes nothing for `write_stall_max` is cut off, and goes on where it was.
+//! or is told by `event: gap`. It needs what `event.subscribe` needs. A reader that takes nothing for `write_stall_max` is cut off, and goes on where it was.
 
 mod query;
 mod wire;
@@ -37,6 +37,7 @@ pub(crate) async fn serve(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    shared.router.find("event.subscribe")?.admit(&identity.principal)?;
     let query = query::read(uri.query().unwrap_or_default(), &headers)?;
     let slot = shared.connections.reserve(&identity.principal)?;
     let options =

@@ -50,7 +50,7 @@ pub(crate) async fn admit(
             (None, Arc::new(Principal { name: "anonymous".into(), scopes: BTreeSet::new() }))
         }
         Ok(None) => return Err(auth::unauthenticated(shared, uri)),
-        Err(fault) => return Err(auth::unanswered(shared, uri, fault)),
+        Err(fault) => return Err(auth::refused(shared, uri, fault)),
     };
     let page = found?;
     if let Some(scope) = page.rules().access.scope(method).filter(|scope| !principal.may(scope)) {

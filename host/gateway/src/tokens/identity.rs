@@ -9,12 +9,12 @@ use std::{
 };
 
 use midplane_model::{
-    Fault, Principal,
+    ErrorCode, Fault, Principal,
     limits::{UNCONFIRMED_MAX, VOUCHED_FOR},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::vouching::{Renewed, Word};
+use crate::vouching::{self, Renewed, Word};
 
 /// A principal and the credential that proves it. Cookies and tickets carry the identity of the token they were exchanged for, so
 /// they end with it.
@@ -38,6 +38,16 @@ pub(crate) enum End {
     Invalid,
     /// Its authenticator did not answer for `UNCONFIRMED_MAX`: the client may come back.
     Unconfirmed,
+}
+
+impl End {
+    /// What a call is answered that ends with its credential.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Invalid => Fault::new(ErrorCode::Unauthenticated, "the token is no longer valid"),
+            Self::Unconfirmed => vouching::unanswered(),
+        }
+    }
 }
 
 impl Identity {

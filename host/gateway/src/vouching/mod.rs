@@ -158,7 +158,8 @@ fn digest(credential: &Credential) -> Digest {
 }
 
 /// Strangers learn nothing of plugins: whose failure it is, and which, stands in the plugin's log.
-fn unanswered() -> Fault {
+/// The fault of who could not be judged.
+pub(crate) fn unanswered() -> Fault {
     let message =
         "who comes with this credential cannot be told now; try again, or come with a token of the host itself";
     Fault::new(ErrorCode::Unavailable, message).retry_after_ms(RETRY_AFTER_MS)
