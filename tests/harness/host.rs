@@ -21,6 +21,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Compiled code of its own. Else all hosts of all tests share one cache, which spares most of the compiling.
     pub own_cache: bool,
+    /// What the host writes into its log, which is the file [`Host::log`] then.
+    pub log: Option<String>,
 }
 
 /// A running host with directories of its own. Killed when dropped.
@@ -56,9 +58,13 @@ impl Host {
     async fn spawn(home: TempDir, options: Options) -> Result<Self> {
         let (directory, plugins) =
             (home.path().join("served").canonicalize()?, home.path().join("plugins").canonicalize()?);
+        let log = match &options.log {
+            None => Stdio::inherit(),
+            Some(_) => std::fs::File::create(home.path().join("log"))?.into(),
+        };
         let mut child = serve(home.path(), &options)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .context("the program cannot be started; `cargo xtask test` builds it")?;
@@ -100,6 +106,11 @@ impl Host {
         self.home.path().join("data")
     }
 
+    /// What it has written into its log since it started.
+    pub fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&std::fs::read(self.home.path().join("log"))?).into_owned())
+    }
+
     /// Where a host with a cache of its own keeps compiled code.
     pub fn code_cache(&self) -> PathBuf {
         self.data().join("code")
@@ -112,9 +123,20 @@ impl Host {
 
     /// As [`Self::terminate`], but the directories stay as long as this value.
     pub async fn stop(&mut self) -> Result<Option<i32>> {
+        self.signal().await?;
+        self.ended().await
+    }
+
+    /// Sends SIGTERM.
+    pub async fn signal(&self) -> Result<()> {
         let pid = self.child.id().context("the host has ended")?;
         let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
         ensure!(sent.success(), "kill");
+        Ok(())
+    }
+
+    /// Waits for the end of the host and returns the exit code.
+    pub async fn ended(&mut self) -> Result<Option<i32>> {
         Ok(tokio::time::timeout(PATIENCE, self.child.wait()).await??.code())
     }
 
@@ -188,13 +210,17 @@ impl Host {
 
     /// A request with the token, its body chunked if the method has one.
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(Asking, Unanswered)> {
-        let bearer = format!("Bearer {}", self.token);
-        let mut all = vec![("authorization", bearer.as_str())];
+        let mut all = headers.to_vec();
         if method != "GET" && method != "HEAD" {
             all.push(("transfer-encoding", "chunked"));
         }
-        all.extend(headers);
-        ask(&self.url, method, path, &all).await
+        self.begin(method, path, &all).await
+    }
+
+    /// A request with the token, whose headers say how long its body is.
+    pub async fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(Asking, Unanswered)> {
+        let bearer = format!("Bearer {}", self.token);
+        ask(&self.url, method, path, &[&[("authorization", bearer.as_str())], headers].concat()).await
     }
 
     /// A request without a body, with the token: the head of its answer.
@@ -219,6 +245,9 @@ fn serve(home: &Path, options: &Options) -> Command {
     let mut command = command(home);
     command.arg("serve").arg(home.join("served")).args(["--listen", "127.0.0.1:0", "--plugins"]);
     command.arg(home.join("plugins")).arg("--data").arg(home.join("data")).args(&options.arguments);
+    if let Some(log) = &options.log {
+        command.env("MIDPLANE_LOG", log);
+    }
     if !options.own_cache {
         command.env("XDG_CACHE_HOME", shared_cache());
     }

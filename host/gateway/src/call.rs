@@ -58,6 +58,9 @@ impl Shared {
                 None => self.work(invocation, context).await,
             },
         };
+        // Not its caller has cancelled a call that is given up now.
+        let given_up = |fault: &Fault| fault.code == ErrorCode::Cancelled && self.abort.is_cancelled();
+        let answer = answer.map_err(|fault| if given_up(&fault) { stopping() } else { fault });
         if let Err(fault) = &answer {
             self.metrics.error(fault.code);
         }
@@ -107,6 +110,14 @@ impl Shared {
         self.metrics.error(fault.code);
         midplane_protocol::failure(id, &self.request_ids.next(), fault)
     }
+}
+
+/// Time after which a client may come back to a host that stops.
+pub(crate) const STOPPING_RETRY_AFTER_MS: u64 = 1000;
+
+/// The answer to what a host that stops does not finish.
+pub(crate) fn stopping() -> Fault {
+    Fault::new(ErrorCode::Unavailable, "the host is stopping").retry_after_ms(STOPPING_RETRY_AFTER_MS)
 }
 
 /// Waits for something on behalf of a call, as long as its caller does.

@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, future::OptionFuture};
 use midplane_broker::Broker;
 use midplane_model::{
     BoxFuture,
-    limits::{PAGE_DRAIN_MAX, SESSION_SWEEP_INTERVAL, SHUTDOWN_MAX},
+    limits::{CLIENTS_SHUTDOWN_MAX, PAGE_DRAIN_MAX, SESSION_SWEEP_INTERVAL},
 };
 use midplane_router::Router;
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ use crate::{
     tls::TlsListener,
 };
 
-/// How much of `SHUTDOWN_MAX` is left, once calls over HTTP are given up, for their answers to be written.
+/// How much of `CLIENTS_SHUTDOWN_MAX` is left, once calls over HTTP are given up, for their answers to be written.
 const ABORT_RESERVE: Duration = Duration::from_secs(1);
 
 /// Serves clients. Made before the listener accepts anything, so that what it is built from has been checked.
@@ -51,7 +51,7 @@ impl Gateway {
         Ok(Self { shared })
     }
 
-    /// Serves until `shutdown`, then ends within `SHUTDOWN_MAX`: nothing new is accepted, sockets are closed with 4012 and
+    /// Serves until `shutdown`, then ends within `CLIENTS_SHUTDOWN_MAX`: nothing new is accepted, sockets are closed with 4012 and
     /// joined, requests over HTTP may finish. Whoever is late is reported in the log and given up.
     ///
     /// Dropping the future does not end connections; cancel `shutdown` instead.
@@ -110,7 +110,7 @@ async fn sweep(shared: &Shared) -> Infallible {
 }
 
 async fn finish(shared: &Shared, accepting: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-    let late = Instant::now() + SHUTDOWN_MAX;
+    let late = Instant::now() + CLIENTS_SHUTDOWN_MAX;
     shared.sockets.close();
     shared.keyed.close();
     let ended = async {

@@ -5,12 +5,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use futures_util::FutureExt as _;
 use midplane_gateway::{Credentials, Gateway, GatewayConfig, GatewayLimits, Listeners, Tls, TokenPolicy};
-use midplane_model::limits::CONNECTIONS_MAX;
+use midplane_model::limits::{CONNECTIONS_MAX, SHUTDOWN_MAX};
 use midplane_runtime::Lock;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +26,8 @@ use crate::{
     token_file::TokenFile,
 };
 
-/// From the first signal until the program ends, whoever is late.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+/// How much of `SHUTDOWN_MAX` is left, once the host is given up, for the audit log and the threads.
+const EXIT_RESERVE: Duration = Duration::from_secs(1);
 
 /// Turns of a busy thread after which it looks for sockets and timers. A guest that computes takes a whole epoch for each turn,
 /// so with tokio's 61 two such guests would keep everybody else's sockets waiting for 300 ms.
@@ -42,7 +44,7 @@ pub fn run(arguments: ServeArguments) -> ExitCode {
     };
     let result = runtime.block_on(serve(arguments));
     // Blocking work that is still inside a system call does not keep the program.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(EXIT_RESERVE / 2);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -116,11 +118,13 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
 
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(signals, stop.clone()));
+    let stopping = tokio::spawn(stop.clone().cancelled_owned().map(|()| Instant::now()));
     let served = gateway.serve(Listeners { port: listener, tls, local }, stop.clone()).await;
     stop.cancel();
     data.withdraw();
     drop(local_socket);
-    if tokio::time::timeout(SHUTDOWN_MAX, host.close()).await.is_err() {
+    let late = stopping.await? + SHUTDOWN_MAX - EXIT_RESERVE;
+    if tokio::time::timeout_at(late, host.close()).await.is_err() {
         tracing::error!("the host did not end in time");
     }
     audit.close();

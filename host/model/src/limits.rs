@@ -418,8 +418,10 @@ pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 pub const HANDSHAKES_MAX: usize = 256;
 /// Time a closing socket waits for the other side.
 pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
-/// Time the server takes to end, whatever clients do.
+/// Time from the signal to the end of the host, whatever clients and plugins do.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+/// How much of it clients may take; the rest is for plugins and for what is written.
+pub const CLIENTS_SHUTDOWN_MAX: Duration = Duration::from_secs(6);
 /// Age at which an unused WebSocket ticket is worthless.
 pub const TICKET_AGE_MAX: Duration = Duration::from_secs(30);
 /// Age at which a browser's cookie is worthless.

@@ -14,6 +14,8 @@ use midplane_model::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::call::stopping;
+
 /// The request, as the call sees it.
 pub(super) struct Passing {
     has_body: bool,
@@ -96,7 +98,7 @@ pub(super) async fn receive(
     loop {
         let frame = tokio::select! {
             frame = tokio::time::timeout(STREAM_IDLE_MAX, body.frame()) => frame,
-            () = stop.cancelled() => return Err(Fault::new(ErrorCode::Unavailable, "the host is stopping")),
+            () = stop.cancelled() => return Err(stopping()),
         };
         match frame {
             Err(_) => return Err(Fault::timeout(u64::try_from(STREAM_IDLE_MAX.as_millis()).unwrap_or(u64::MAX))),

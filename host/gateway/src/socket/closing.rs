@@ -8,10 +8,7 @@ use axum::extract::ws::{CloseFrame, Utf8Bytes};
 use tokio_tungstenite::tungstenite::{Error as SocketError, error::ProtocolError};
 use tokio_util::sync::CancellationToken;
 
-use crate::tokens::End;
-
-/// Time after which a client may come back.
-const RETRY_AFTER_MS: u64 = 1000;
+use crate::{call::STOPPING_RETRY_AFTER_MS as RETRY_AFTER_MS, tokens::End};
 
 /// Why a socket ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
