@@ -4,6 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use midplane_capabilities::processes::{GUARD_ARGUMENT, guard};
+use tracing_subscriber::{
+    filter::{LevelFilter, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
     client, doctor,
@@ -181,15 +186,19 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+/// Crates that write what passes through them as it is, and the most that they may say, whatever the filter: tokens are in it, and what
+/// is nobody's business. The SDK of the Model Context Protocol calls a client that left an error besides.
+const TALKATIVE: [(&str, LevelFilter); 2] = [("rmcp", LevelFilter::OFF), ("tungstenite", LevelFilter::DEBUG)];
+
 fn start_log(filter: &str) -> Result<(), String> {
     // `notify` warns of each directory that is gone before it could be unwatched: thousands of lines for one checkout.
     let filter = format!("notify=error,{filter}");
     let filter: tracing_subscriber::EnvFilter = filter.parse().map_err(|error| format!("{error}"))?;
-    // The SDK of the Model Context Protocol writes whole messages, which are nobody's business, and calls a client that left an error.
-    let filter = filter.add_directive("rmcp=off".parse().map_err(|error| format!("{error}"))?);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init()
-        .map_err(|error| error.to_string())
+    let discreet = filter_fn(|metadata| {
+        let name = metadata.target().split("::").next();
+        TALKATIVE.iter().all(|(talkative, most)| name != Some(*talkative) || metadata.level() <= most)
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(lines).with(filter).with(discreet);
+    log.try_init().map_err(|error| error.to_string())
 }

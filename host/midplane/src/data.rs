@@ -8,13 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Names the data directory of the host to whoever runs in one of its terminals.
 pub const DATA_VARIABLE: &str = "MIDPLANE_DATA";
+
+/// A token of somebody's own making that is shorter is refused.
+const TOKEN_BYTES_MIN: usize = 32;
 
 /// What a running host leaves for the local command line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,10 +124,18 @@ impl DataDir {
     }
 
     /// The owner's token: 256 random bits, made at the first start, readable by this user only.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds what anybody could guess: everybody would be the owner.
     pub fn token(&self) -> Result<String> {
         let path = self.path.join("token");
-        if let Ok(token) = fs::read_to_string(&path) {
-            return Ok(token.trim().to_owned());
+        match fs::read_to_string(&path).map(|text| text.trim().to_owned()) {
+            Ok(token) if token.len() >= TOKEN_BYTES_MIN && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                return Ok(token);
+            }
+            Ok(_) => bail!("{0} holds no token; delete it, and the host makes a new one", path.display()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
         }
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).context("the system gives no random bytes")?;
