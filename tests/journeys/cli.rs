@@ -1,5 +1,6 @@
 use anyhow::Result;
 use midplane_tests::Host;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_doctor_says_what_is_well_and_what_to_do_about_the_rest() -> Result<()> {
@@ -47,5 +48,30 @@ async fn the_command_line_ends_with_the_codes_of_the_contract() -> Result<()> {
         assert_eq!(code, expected, "{arguments:?}: {stderr}");
         assert_eq!(stderr.is_empty(), expected == 0, "{arguments:?}: {stderr}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_are_printed_from_where_somebody_was_and_what_is_lost_is_said() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    for number in 1..=3 {
+        client.call("event.publish", json!({ "topic": "notes.x", "payload": number })).await?;
+    }
+    let printed = async |from: &str, count: &str| {
+        let (code, stdout, stderr) = host.cli(&["events", "-p", "notes.*", "--from", from, "--count", count]).await?;
+        anyhow::ensure!(code == 0, "{code}: {stderr}");
+        stdout.lines().map(|line| Ok(serde_json::from_str(line)?)).collect::<Result<Vec<Value>>>()
+    };
+    let payloads = |events: &[Value]| events.iter().map(|event| event["payload"].clone()).collect::<Vec<_>>();
+    let all = printed("earliest", "3").await?;
+    assert_eq!(payloads(&all), [1, 2, 3]);
+    let text = |name: &str| all[0][name].as_str().unwrap_or_default();
+    let position = format!("{}:{}:{}", text("stream"), text("epoch"), all[0]["seq"]);
+    assert_eq!(payloads(&printed(&position, "2").await?), [2, 3]);
+    let other = printed(&format!("{}:other:1", text("stream")), "3").await?;
+    assert_eq!((&other[0]["method"], &other[0]["params"]["reason"]), (&json!("event.gap"), &json!("epoch")));
+    assert_eq!(payloads(&other[1..]), [1, 2, 3]);
+    assert_eq!(host.cli(&["events", "--from", "yesterday"]).await?.0, 2);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use midplane_capabilities::processes::{GUARD_ARGUMENT, guard};
+use serde_json::{Map, Value, json};
 use tracing_subscriber::{
     filter::{LevelFilter, filter_fn},
     layer::SubscriberExt as _,
@@ -147,14 +148,28 @@ struct EventsArguments {
     /// Topics; `*` is one segment, `**` at the end one or more.
     #[arg(short, long = "pattern", default_value = "**")]
     patterns: Vec<String>,
-    /// Begin with everything that is kept.
-    #[arg(long)]
-    from_earliest: bool,
+    /// Begin with what is kept: `earliest`, or what follows positions, `stream:epoch:seq,…`, as events show them. What is lost
+    /// is an `event.gap`.
+    #[arg(long, value_parser = parse_since)]
+    from: Option<Value>,
     /// End after this many events.
     #[arg(long)]
     count: Option<u64>,
     #[command(flatten)]
     target: Target,
+}
+
+/// `since` of `event.subscribe`, as text.
+fn parse_since(text: &str) -> Result<Value, String> {
+    if text == "earliest" {
+        return Ok(text.into());
+    }
+    let position = |text: &str| {
+        let [stream, epoch, seq] = text.split(':').collect::<Vec<_>>().try_into().ok()?;
+        Some((stream.to_owned(), json!({ "epoch": epoch, "seq": seq.parse::<u64>().ok()? })))
+    };
+    let positions: Option<Map<String, Value>> = text.split(',').map(position).collect();
+    positions.map(Value::Object).ok_or_else(|| "expected earliest, or stream:epoch:seq".to_owned())
 }
 
 /// Runs the command and gives the exit code of the contract, section 11.
@@ -170,8 +185,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Call(CallArguments { method, params, target }) => client::call(&target, &method, params.as_deref()),
-        Command::Events(EventsArguments { patterns, from_earliest, count, target }) => {
-            client::events(&target, &patterns, from_earliest, count)
+        Command::Events(EventsArguments { patterns, from, count, target }) => {
+            client::events(&target, &patterns, from, count)
         }
         Command::Doctor(target) => doctor::run(&target),
         Command::Completions { shell } => {

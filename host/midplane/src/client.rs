@@ -110,8 +110,8 @@ fn pretty(result: &Value) -> String {
 }
 
 /// Prints events, one a line, until `count` or the end of the connection.
-pub fn events(target: &Target, patterns: &[String], from_earliest: bool, count: Option<u64>) -> ExitCode {
-    finish(target, print_events(target, patterns, from_earliest, count))
+pub fn events(target: &Target, patterns: &[String], from: Option<Value>, count: Option<u64>) -> ExitCode {
+    finish(target, print_events(target, patterns, from, count))
 }
 
 /// Runs a command to its end and gives its exit code.
@@ -172,13 +172,14 @@ fn fail(failure: &Failure) -> ExitCode {
 async fn print_events(
     target: &Target,
     patterns: &[String],
-    from_earliest: bool,
+    from: Option<Value>,
     count: Option<u64>,
 ) -> Result<(), Failure> {
     let mut connection = Connection::open(target).await?;
     let mut params = json!({ "patterns": patterns });
-    if from_earliest {
-        params["since"] = "earliest".into();
+    if let Some(from) = from {
+        params["since"] = from;
+        params["on_gap"] = "partial".into();
     }
     connection.call("event.subscribe", Some(params), 30_000).await?;
     let mut seen = 0;
