@@ -19,12 +19,18 @@ struct Mirror {
     paths: BTreeMap<String, bool>,
     /// Modified or created: a file that is deleted and written again while a batch is cut is one of each batch.
     renewed: BTreeSet<String>,
+    /// That ask to look.
     rescans: usize,
+    /// That tell of a loss which is made up for.
+    repaired: usize,
 }
 
 impl Mirror {
     fn apply(&mut self, event: &Value) -> Result<()> {
-        self.rescans += usize::from(event["payload"].get("rescan").is_some());
+        if event["payload"].get("rescan").is_some() {
+            let repaired = event["payload"]["repaired"].as_bool().context("repaired")?;
+            *if repaired { &mut self.repaired } else { &mut self.rescans } += 1;
+        }
         for change in event["payload"]["changes"].as_array().context("changes")? {
             let text = |key: &str| change[key].as_str().unwrap_or_default().to_owned();
             let (path, dir) = (text("path"), change["dir"] == true);
@@ -205,5 +211,29 @@ async fn a_mirror_made_from_events_alone_is_the_disk_after_checkouts_and_deletio
     catch_up(&mut client, &host, &mut mirror).await?;
     same(&mirror, &host)?;
     assert_eq!(mirror.paths.keys().collect::<Vec<_>>(), [".git"]);
+    Ok(())
+}
+
+/// The kernel keeps 16,384 notifications for one who does not read them.
+#[tokio::test]
+async fn where_the_kernel_lost_changes_that_is_said_and_the_differences_are_told_all_the_same() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    client.subscribe(&["files.changed"]).await?;
+    let mut mirror = Mirror::default();
+    let signal = |name: &str| -> Result<()> {
+        let sent = Command::new("kill").args([name, &host.pid().to_string()]).status()?;
+        ensure!(sent.success(), "kill {name}");
+        Ok(())
+    };
+    fs::create_dir(host.directory.join("many"))?;
+    catch_up(&mut client, &host, &mut mirror).await?;
+    signal("-STOP")?;
+    let made = (0..6_000).try_for_each(|number| host.write_file(&format!("many/{number}"), "x"));
+    signal("-CONT")?;
+    made?;
+    catch_up(&mut client, &host, &mut mirror).await?;
+    same(&mirror, &host)?;
+    assert_eq!(mirror.repaired, 1);
     Ok(())
 }

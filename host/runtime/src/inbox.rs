@@ -313,7 +313,8 @@ fn changes(batch: &Batch) -> serde_json::Value {
     };
     let mut json = json!({ "changes": batch.changes.iter().map(change).collect::<Vec<_>>() });
     if let Some(rescan) = &batch.rescan {
-        json["rescan"] = rescan.as_str().into();
+        json["rescan"] = rescan.path.as_str().into();
+        json["repaired"] = rescan.repaired.into();
     }
     if let Some(degraded) = &batch.degraded {
         let (path, reason) = (degraded.path.as_str(), degraded.reason);

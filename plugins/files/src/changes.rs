@@ -11,9 +11,12 @@ use serde_json::{Map, Value};
 #[derive(Deserialize)]
 struct Batch {
     changes: Vec<Change>,
-    /// Changes at or below this path may be missing.
+    /// News at or below this path got lost.
     #[serde(default)]
     rescan: Option<String>,
+    /// All that had changed there is told nevertheless, from here on.
+    #[serde(default)]
+    repaired: bool,
     /// Passed on as it is.
     #[serde(default)]
     degraded: Option<Value>,
@@ -39,10 +42,16 @@ struct Change {
 #[derive(Serialize, Default)]
 struct Announcement {
     changes: Vec<Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rescan: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    rescan: Option<Rescan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
+}
+
+#[derive(Serialize)]
+struct Rescan {
+    rescan: String,
+    repaired: bool,
 }
 
 #[derive(Serialize)]
@@ -55,7 +64,7 @@ struct Origin {
 /// # Errors
 /// `invalid_params` when the batch is not what the host promises.
 pub fn news(batch: &str) -> Result<News, Error> {
-    let Batch { changes, rescan, degraded } = json::parse("payload", batch)?;
+    let Batch { changes, rescan, repaired, degraded } = json::parse("payload", batch)?;
     let mut announcements: Vec<Announcement> = Vec::new();
     for Change { request_id, rest } in changes {
         let same_origin = announcements.last_mut().filter(|last| last.request_id() == request_id.as_deref());
@@ -68,12 +77,14 @@ pub fn news(batch: &str) -> Result<News, Error> {
             }),
         }
     }
-    if rescan.is_some() {
+    if let Some(rescan) = rescan {
         if announcements.is_empty() {
             announcements.push(Announcement::default());
         }
-        if let Some(last) = announcements.last_mut() {
-            last.rescan = rescan;
+        // What was repaired follows; what was not is read again when all that is known has been told.
+        let place = if repaired { announcements.first_mut() } else { announcements.last_mut() };
+        if let Some(announcement) = place {
+            announcement.rescan = Some(Rescan { rescan, repaired });
         }
     }
     let degraded = degraded.as_ref().map(json::text).transpose()?;
@@ -118,7 +129,21 @@ mod tests {
 
     #[test]
     fn a_rescan_is_told_even_where_no_change_is_known() {
-        assert_eq!(changed(r#"{"changes":[],"rescan":"src"}"#), [r#"{"changes":[],"rescan":"src"}"#]);
+        for repaired in [true, false] {
+            let batch = format!(r#"{{"changes":[],"rescan":"src","repaired":{repaired}}}"#);
+            assert_eq!(changed(&batch), [batch]);
+        }
+    }
+
+    #[test]
+    fn what_was_repaired_comes_with_the_first_changes_and_what_was_not_with_the_last() {
+        let changes =
+            r#"[{"kind":"created","path":"a","dir":true,"request_id":"r"},{"kind":"created","path":"b","dir":true}]"#;
+        let told = |repaired| {
+            let told = changed(&format!(r#"{{"changes":{changes},"rescan":"","repaired":{repaired}}}"#));
+            told.iter().map(|announcement| announcement.contains("rescan")).collect::<Vec<_>>()
+        };
+        assert_eq!((told(true), told(false)), (vec![true, false], vec![false, true]));
     }
 
     #[test]

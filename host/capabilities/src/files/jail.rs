@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(target_os = "linux")]
+use rustix::fs::ResolveFlags;
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -115,10 +117,26 @@ impl Jail {
         }
     }
 
-    /// Facts of the entry itself: a link in the last place stays a link.
+    /// As [`Jail::open_existing`], but a link on the way is `ELOOP`: nothing has two names for whoever opens like this.
+    pub fn open_real(&self, path: &RelativePath, flags: OFlags) -> Result<OwnedFd, Errno> {
+        if path.is_root() {
+            return self.open_existing(path, flags);
+        }
+        #[cfg(target_os = "linux")]
+        if self.beneath && self.floor.is_root() {
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+            return rustix::fs::openat2(&*self.root, path.as_str(), flags | OFlags::CLOEXEC, Mode::empty(), resolve);
+        }
+        match self.place(path, Last::Keep)? {
+            Some(place) if place.path == *path => place.open(flags),
+            _ => Err(Errno::LOOP),
+        }
+    }
+
+    /// Facts of the entry itself: a link in the last place stays a link, one before it is `ELOOP`.
     pub fn entry_facts(&self, path: &RelativePath) -> Result<Facts, Errno> {
         match path.parent() {
-            Some(parent) => Facts::at(self.open_existing(&parent, walk::DIRECTORY)?, path.name()),
+            Some(parent) => Facts::at(self.open_real(&parent, walk::DIRECTORY)?, path.name()),
             None => Facts::of(&*self.root),
         }
     }
@@ -143,8 +161,6 @@ pub(crate) fn regular(fd: OwnedFd) -> Result<(File, Facts), Errno> {
 
 #[cfg(target_os = "linux")]
 fn open_beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    use rustix::fs::ResolveFlags;
-
     /// A `..` that races with a rename anywhere on the system makes the kernel give up with EAGAIN; it hardly ever
     /// does so twice.
     const ATTEMPTS_MAX: u32 = 64;

@@ -160,8 +160,8 @@ impl Disk for WatchedDisk {
         {
             return Vec::new();
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let Ok(opened) = self.root.jail().open_existing(directory, flags) else { return Vec::new() };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let Ok(opened) = self.root.jail().open_real(directory, flags) else { return Vec::new() };
         // Watched before it is read: what comes in between is told twice rather than never.
         self.watch(directory, is_remote(&opened));
         let Ok((names, _)) = files::names(&opened) else { return Vec::new() };

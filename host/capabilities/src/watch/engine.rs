@@ -14,7 +14,7 @@ use notify::{Config, RecommendedWatcher, Watcher as _};
 use tokio::sync::oneshot;
 
 use super::{
-    Batch, Budget, Change, ChangeKind, Index, Status, WatchError,
+    Batch, Budget, Change, ChangeKind, Index, Rescan, Status, WatchError,
     disk::WatchedDisk,
     exclusions::Exclusions,
     hint::Tap,
@@ -83,7 +83,8 @@ impl Engine {
 
     fn serve(&mut self, signals: &Receiver<()>) {
         if self.status.late.load(Ordering::Acquire) {
-            self.subscribers.send(&Batch { rescan: Some(RelativePath::root()), ..Batch::default() });
+            let rescan = Some(Rescan::unrepaired(RelativePath::root()));
+            self.subscribers.send(&Batch { rescan, ..Batch::default() });
         }
         loop {
             let ended = self.next(signals) == Err(RecvTimeoutError::Disconnected);
@@ -145,15 +146,16 @@ impl Engine {
         let found = self.tree.compare(&work, &mut self.disk);
         let mut budget_bytes = WATCH_HASH_BYTES_MAX;
         let mut degraded = self.disk.degraded();
+        let mut rescan = work.overflow.take().map(|path| Rescan { path, repaired: true });
         let mut rest = found.as_slice();
         while !rest.is_empty() {
             let (part, after) = rest.split_at(batch_of(rest));
             rest = after;
             let changes = part.iter().map(|found| self.describe(found, &mut budget_bytes)).collect();
-            self.subscribers.send(&Batch { changes, rescan: None, degraded: degraded.take() });
+            self.subscribers.send(&Batch { changes, rescan: rescan.take(), degraded: degraded.take() });
         }
-        if degraded.is_some() {
-            self.subscribers.send(&Batch { degraded, ..Batch::default() });
+        if rescan.is_some() || degraded.is_some() {
+            self.subscribers.send(&Batch { rescan, degraded, ..Batch::default() });
         }
         // A deletion of ours that cancelled out with a creation must not be taken for somebody's later one.
         for path in &work.dirty {

@@ -21,6 +21,8 @@ pub(super) enum Hint {
     Touched(RelativePath),
     /// Look, and what was renamed to this path before is not what is there now.
     Replaced(RelativePath),
+    /// One name of a rename: look, and if a directory is there, nobody watches it any more.
+    Unwatched(RelativePath),
     /// Both names of one rename.
     Renamed { from: RelativePath, to: RelativePath },
     /// Notifications are missing: look at everything below.
@@ -84,6 +86,8 @@ fn hints(event: &Event, relative: impl Fn(&Path) -> Option<RelativePath>) -> Vec
             [from, to] => renamed(relative(from), relative(to)),
             _ => paths().map(Hint::Replaced).collect(),
         },
+        // `notify` drops the watches at and below the old name, also where the directory is back by now.
+        EventKind::Modify(ModifyKind::Name(_)) => paths().map(Hint::Unwatched).collect(),
         EventKind::Any | EventKind::Modify(_) | EventKind::Other => paths().map(Hint::Touched).collect(),
     }
 }
@@ -117,6 +121,8 @@ mod tests {
         assert_eq!(translate(&event(EventKind::Access(AccessKind::Any))), []);
         assert_eq!(translate(&event(EventKind::Create(CreateKind::File))), [Hint::Replaced(path("a"))]);
         assert_eq!(translate(&event(EventKind::Modify(ModifyKind::Any))), [Hint::Touched(path("a"))]);
+        let from = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+        assert_eq!(translate(&event(from)), [Hint::Unwatched(path("a"))]);
         let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(translate(&overflow), [Hint::Lost(RelativePath::root())]);
     }

@@ -3,8 +3,8 @@
 //! The kernel's notifications are hints that a path may have changed ([`hint`]). They gather until the tree is quiet
 //! ([`pending`]); then what is on the disk is compared with what was known ([`tree`]), and the difference is the batch. So
 //! a lost, doubled or reordered notification costs at most a look, and a file that comes and goes is no change at all. Where
-//! the kernel has lost some, everything is looked at, which finds all that they would have told: a reader is asked to look
-//! for itself only where it has fallen behind ([`subscribers`]).
+//! the kernel has lost some, everything is looked at, which finds all that they would have told, and readers hear that it was
+//! so; they have to look for themselves only where they have fallen behind ([`subscribers`]).
 //! Directories are watched one by one, and those that [`Exclusions`] or the rules of the tree name are not even entered; on
 //! systems other than Linux the kernel watches the whole tree and the same rule filters. What the kernel cannot watch, or
 //! the [`Budget`] does not allow, is looked at every now and then ([`polling`]), and [`Degraded`] says so.
@@ -77,10 +77,24 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {
     pub changes: Vec<Change>,
-    /// Changes at or below this path may be missing: read it again.
-    pub rescan: Option<RelativePath>,
+    pub rescan: Option<Rescan>,
     /// From now on this is watched less well.
     pub degraded: Option<Degraded>,
+}
+
+/// News at or below this path got lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rescan {
+    pub path: RelativePath,
+    /// Everything was looked at: this batch and those after it have all that had changed. Else changes may be missing, and whoever
+    /// keeps account of the tree has to read it again.
+    pub repaired: bool,
+}
+
+impl Rescan {
+    fn unrepaired(path: RelativePath) -> Self {
+        Self { path, repaired: false }
+    }
 }
 
 /// Why a tree cannot be watched.

@@ -23,12 +23,15 @@ pub(super) struct Pending {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Work {
     pub dirty: BTreeSet<RelativePath>,
-    /// What was made or deleted in between: it may be another one though its inode number is the same.
+    /// What was made, deleted or moved in between: it may be another one though its inode number is the same, and if it is the same
+    /// one, its watches went with the name.
     pub replaced: BTreeSet<RelativePath>,
     /// New name to old name, chains of renames made one.
     pub renames: BTreeMap<RelativePath, RelativePath>,
     /// Look at everything below, since there are no hints that say where.
     pub lost: Option<RelativePath>,
+    /// Where the kernel has lost notifications; a part of what is `lost`.
+    pub overflow: Option<RelativePath>,
     /// Look at the entries of these directories, since there are no hints.
     pub polled: BTreeSet<RelativePath>,
     /// Enter everything below again, since other rules hold there.
@@ -45,8 +48,15 @@ impl Pending {
                 self.work.replaced.insert(path.clone());
                 self.work.dirty.insert(path);
             }
+            Hint::Unwatched(path) => {
+                self.work.replaced.insert(path.clone());
+                self.work.dirty.insert(path);
+            }
             Hint::Renamed { from, to } => self.rename(from, to),
-            Hint::Lost(path) => self.lose(path),
+            Hint::Lost(path) => {
+                self.work.overflow = wider(self.work.overflow.take(), &path);
+                self.work.lost = wider(self.work.lost.take(), &path);
+            }
         }
         if self.work.dirty.len() > WATCH_PENDING_MAX {
             self.collapse();
@@ -81,21 +91,19 @@ impl Pending {
         }
     }
 
-    fn lose(&mut self, path: RelativePath) {
-        self.work.lost = Some(match &self.work.lost {
-            Some(lost) => lost.common_ancestor(&path),
-            None => path,
-        });
-    }
-
     fn collapse(&mut self) {
         let dirty = std::mem::take(&mut self.work.dirty);
         self.work.renames.clear();
         self.work.replaced.clear();
         if let Some(common) = dirty.into_iter().reduce(|a, b| a.common_ancestor(&b)) {
-            self.lose(common);
+            self.work.lost = wider(self.work.lost.take(), &common);
         }
     }
+}
+
+/// The directory that holds both.
+fn wider(known: Option<RelativePath>, path: &RelativePath) -> Option<RelativePath> {
+    Some(known.map_or_else(|| path.clone(), |known| known.common_ancestor(path)))
 }
 
 #[cfg(test)]

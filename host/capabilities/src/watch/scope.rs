@@ -1,6 +1,6 @@
 //! What of the changes concerns somebody who may see a part of the tree only.
 
-use super::{Batch, Change, ChangeKind};
+use super::{Batch, Change, ChangeKind, Rescan};
 use crate::files::RelativePath;
 
 /// Parts of the tree: everything at or below one of some paths.
@@ -28,7 +28,8 @@ impl Scope {
         if self.holds(&RelativePath::root()) {
             return Some(batch.clone());
         }
-        let mut narrowed = Batch { rescan: self.part_of(batch.rescan.as_ref()), ..Batch::default() };
+        let mut narrowed =
+            Batch { rescan: batch.rescan.as_ref().and_then(|rescan| self.narrowed(rescan)), ..Batch::default() };
         let degraded = batch.degraded.clone();
         narrowed.degraded = degraded.filter(|degraded| self.part_of(Some(&degraded.path)).is_some());
         for change in &batch.changes {
@@ -79,6 +80,10 @@ impl Scope {
         }
     }
 
+    fn narrowed(&self, rescan: &Rescan) -> Option<Rescan> {
+        self.part_of(Some(&rescan.path)).map(|path| Rescan { path, repaired: rescan.repaired })
+    }
+
     /// What is to be read again of what is inside.
     fn part_of(&self, path: Option<&RelativePath>) -> Option<RelativePath> {
         let path = path?;
@@ -93,10 +98,10 @@ impl Scope {
 impl Batch {
     /// Whoever gets it has to read this again, too.
     fn owe(&mut self, path: &RelativePath) {
-        self.rescan = Some(match &self.rescan {
-            Some(rescan) => rescan.common_ancestor(path),
-            None => path.clone(),
-        });
+        self.rescan = Some(Rescan::unrepaired(match &self.rescan {
+            Some(rescan) if !rescan.repaired => rescan.path.common_ancestor(path),
+            _ => path.clone(),
+        }));
     }
 }
 
@@ -118,7 +123,7 @@ mod tests {
         let batch = Batch { changes: vec![change], ..Batch::default() };
         let Some(narrowed) = scope.narrow(&batch) else { return (Vec::new(), None) };
         let text = |change: &Change| format!("{:?} {}", change.kind, change.path);
-        (narrowed.changes.iter().map(text).collect(), narrowed.rescan.map(|path| path.to_string()))
+        (narrowed.changes.iter().map(text).collect(), narrowed.rescan.map(|rescan| rescan.path.to_string()))
     }
 
     #[test]
@@ -144,8 +149,8 @@ mod tests {
     fn a_rescan_of_more_is_one_of_the_part() {
         let scope = Scope::of(vec![path("docs")]);
         let rescan = |text| {
-            let batch = Batch { rescan: Some(path(text)), ..Batch::default() };
-            scope.narrow(&batch).and_then(|narrowed| narrowed.rescan)
+            let batch = Batch { rescan: Some(Rescan::unrepaired(path(text))), ..Batch::default() };
+            scope.narrow(&batch).and_then(|narrowed| narrowed.rescan).map(|rescan| rescan.path)
         };
         assert_eq!((rescan(""), rescan("docs/x"), rescan("src")), (Some(path("docs")), Some(path("docs/x")), None));
     }

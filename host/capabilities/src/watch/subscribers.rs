@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use midplane_model::limits::WATCH_BATCHES_MAX;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Batch, Degraded, Scope};
+use super::{Batch, Degraded, Rescan, Scope};
 use crate::files::RelativePath;
 
 /// The receivers of one watcher.
@@ -92,7 +92,7 @@ impl Subscriber {
 
     fn settle(&mut self) -> bool {
         let Some(path) = self.owed.take() else { return !self.sender.is_closed() };
-        match self.sender.try_send(Batch { rescan: Some(path.clone()), ..Batch::default() }) {
+        match self.sender.try_send(Batch { rescan: Some(Rescan::unrepaired(path.clone())), ..Batch::default() }) {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(_)) => {
@@ -103,11 +103,12 @@ impl Subscriber {
     }
 }
 
-/// The directory to read again for all that a batch says.
+/// The directory to read again for all that a batch says. What was repaired is among its changes.
 fn region(batch: &Batch) -> Option<RelativePath> {
     let paths = batch.changes.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]).flatten();
     let directories = paths.map(|path| path.parent().unwrap_or_else(RelativePath::root));
-    directories.chain(batch.rescan.clone()).reduce(|a, b| a.common_ancestor(&b))
+    let rescan = batch.rescan.as_ref().filter(|rescan| !rescan.repaired);
+    directories.chain(rescan.map(|rescan| rescan.path.clone())).reduce(|a, b| a.common_ancestor(&b))
 }
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
             assert_eq!(slow.try_recv().expect("kept").rescan, None);
         }
         subscribers.send(&batch("x"));
-        assert_eq!(slow.try_recv(), Ok(Batch { rescan: Some(path("a")), ..Batch::default() }));
+        assert_eq!(slow.try_recv(), Ok(Batch { rescan: Some(Rescan::unrepaired(path("a"))), ..Batch::default() }));
         assert_eq!(slow.try_recv(), Ok(batch("x")));
         assert!(!subscribers.settle());
     }

@@ -189,16 +189,53 @@ async fn a_queue_of_the_kernel_that_overflows_costs_no_change_and_nobody_has_to_
         }
         fs::create_dir(watched.at("b")).expect("mkdir");
     }
-    let mut told = std::collections::BTreeSet::new();
+    let (mut told, mut rescans) = (std::collections::BTreeSet::new(), Vec::new());
     while told.len() <= FILES {
         let batch = watched.batch().await;
-        assert_eq!(batch.rescan, None);
+        rescans.extend(batch.rescan);
         for change in batch.changes {
             assert!(told.insert(change.path.to_string()) || change.kind == ChangeKind::Modified, "{change:?}");
         }
     }
+    assert!(
+        !rescans.is_empty() && rescans.iter().all(|rescan| rescan.repaired && rescan.path.is_root()),
+        "{rescans:?}"
+    );
     fs::write(watched.at("b/end"), "").expect("write");
     watched.until("b/end").await;
+}
+
+#[tokio::test]
+async fn a_directory_that_was_moved_away_and_is_back_is_still_watched() {
+    let mut watched = Watched::new(|dir| fs::create_dir_all(dir.join("a/deep")).expect("mkdir")).await;
+    {
+        // Both renames in one batch.
+        let _stalled = watched.watcher.status.pending();
+        fs::rename(watched.at("a"), watched.at("b")).expect("rename");
+        fs::rename(watched.at("b"), watched.at("a")).expect("rename");
+        fs::write(watched.at("mark"), "").expect("write");
+    }
+    assert_eq!(told(&watched.until("mark").await), [(ChangeKind::Created, "mark")]);
+    for file in ["a/x", "a/deep/x"] {
+        fs::write(watched.at(file), "").expect("write");
+        watched.until(file).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_told_by_way_of_a_link_that_took_the_place_of_its_directory() {
+    use ChangeKind::*;
+    let mut watched = Watched::new(|dir| fs::create_dir(dir.join("a")).expect("mkdir")).await;
+    {
+        let _stalled = watched.watcher.status.pending();
+        fs::write(watched.at("a/x"), "").expect("write");
+        fs::rename(watched.at("a"), watched.at("b")).expect("rename");
+        std::os::unix::fs::symlink("b", watched.at("a")).expect("link");
+        fs::write(watched.at("mark"), "").expect("write");
+    }
+    let mut changes = watched.until("mark").await;
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    assert_eq!(told(&changes), [(Created, "a"), (Moved, "b"), (Created, "b/x"), (Created, "mark")]);
 }
 
 #[tokio::test]

@@ -152,11 +152,14 @@ impl<'a> Comparison<'a> {
             self.report(ChangeKind::Modified, path, false, Some(now));
         }
         // Another directory under the same name is one that nobody watches yet.
-        let replaced = || self.replaced.is_some_and(|replaced| replaced.contains(path));
-        if now.dir && (before.ino != now.ino || replaced()) {
+        if now.dir && (before.ino != now.ino || self.is_replaced(path)) {
             self.disk.leave(path);
             self.everything_below(path);
         }
+    }
+
+    fn is_replaced(&self, path: &RelativePath) -> bool {
+        self.replaced.is_some_and(|replaced| replaced.contains(path))
     }
 
     /// Compares a directory's own entries, and what is below those that are new.
@@ -206,8 +209,11 @@ impl<'a> Comparison<'a> {
             look: Some(now),
         });
         if now.dir {
-            // Its watches went with the old name, so changes since then were not told.
-            self.everything_below(to);
+            // Its watches went with the old name, so changes since then were not told. If the look at `to` itself is still to come, it
+            // does this.
+            if !self.is_replaced(to) {
+                self.everything_below(to);
+            }
         } else if (before.size, before.mtime_ns) != (now.size, now.mtime_ns) {
             self.report(ChangeKind::Modified, to, false, Some(now));
         }

@@ -61,6 +61,10 @@ async fn gather(mut batches: mpsc::Receiver<Batch>, commands: mpsc::WeakSender<C
         };
         let Some(batch) = batch else { return };
         let paths = batch.changes.iter().flat_map(|change| change.from.iter().chain([&change.path]));
-        changed.extend(paths.chain(&batch.rescan).filter_map(|path| path.segments().next().map(str::to_owned)));
+        changed.extend(
+            paths
+                .chain(batch.rescan.as_ref().map(|rescan| &rescan.path))
+                .filter_map(|path| path.segments().next().map(str::to_owned)),
+        );
     }
 }
