@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use midplane_tests::{Client, Host};
+use midplane_tests::{Client, Host, Options};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -229,5 +229,46 @@ async fn what_is_deleted_into_the_trash_comes_back_and_a_tree_is_copied_whole() 
     let emptied = client.call("files.empty_trash", json!({})).await?;
     assert_eq!(emptied["count"], 1);
     assert_eq!(client.call("files.list_trash", json!({})).await?, json!([]));
+    Ok(())
+}
+
+/// What no file system makes smaller.
+fn noise(bytes: u64) -> Vec<u8> {
+    (0..bytes).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23) >> 17) as u8).collect()
+}
+
+#[tokio::test]
+async fn the_trash_keeps_to_its_bytes_and_loses_the_oldest_first() -> Result<()> {
+    let arguments = vec!["--trash-bytes".to_owned(), "300000".to_owned()];
+    let host = Host::start_with(Options { arguments, ..Options::default() }, |_| Ok(())).await?;
+    let mut client = host.connect().await?;
+    for name in ["a", "b", "c", "d"] {
+        std::fs::create_dir_all(host.directory.join(name).join("below"))?;
+        std::fs::write(host.directory.join(name).join("below/file"), noise(120_000))?;
+        client.call("files.delete", json!({ "path": name, "trash": true })).await?;
+    }
+    // It is looked at behind the answer.
+    let paths = loop {
+        let kept = client.call("files.list_trash", json!({})).await?;
+        let kept = kept.as_array().context("a list")?;
+        let paths: Vec<_> = kept.iter().filter_map(|entry| entry["path"].as_str().map(str::to_owned)).collect();
+        if paths.len() <= 2 {
+            break paths;
+        }
+    };
+    assert_eq!(paths, ["d", "c"]);
+    std::fs::write(host.directory.join("large"), noise(400_000))?;
+    client.call("files.delete", json!({ "path": "large", "trash": true })).await?;
+    let only_the_newest = async |client: &mut Client| -> Result<Value> {
+        loop {
+            let kept = client.call("files.list_trash", json!({})).await?;
+            if kept.as_array().is_some_and(|kept| kept.len() <= 1) {
+                return Ok(kept[0]["id"].clone());
+            }
+        }
+    };
+    let id = only_the_newest(&mut client).await?;
+    client.call("files.restore", json!({ "id": id })).await?;
+    assert_eq!(std::fs::metadata(host.directory.join("large"))?.len(), 400_000, "however much it is");
     Ok(())
 }

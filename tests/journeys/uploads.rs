@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use midplane_tests::{Answering, Host, Response, request};
+use midplane_tests::{Answering, Client, Host, Response, request};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -242,6 +242,57 @@ async fn the_command_line_goes_on_with_what_an_earlier_run_has_sent() -> Result<
     assert_eq!(code, 5, "{out}{err}");
     let listed = host.get_json(UPLOADS).await?;
     assert!(listed.as_array().is_some_and(|all| all.iter().all(|upload| upload["complete"] == true)), "{listed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_is_its_owners_and_only_an_administrator_sees_it_and_gives_it_up() -> Result<()> {
+    let host = Host::start().await?;
+    let mut owner = host.connect().await?;
+    let mut token = async |name: &str| -> Result<String> {
+        let params = json!({ "name": name, "scopes": ["read", "write"] });
+        let made = owner.call("auth.create_token", params).await?;
+        Ok(made["token"].as_str().context("token")?.to_owned())
+    };
+    let (mine, others) = (token("one").await?, token("another").await?);
+    let mut client = Client::connect(&host.url, &mine).await?;
+    let mut stranger = Client::connect(&host.url, &others).await?;
+    let begun = client.call("files.uploads.begin", json!({ "path": "a", "size": 3 })).await?;
+    let id = begun["id"].as_str().context("id")?;
+    let asked = async |token: &str, method: &str, headers: &[(&str, &str)], body: &str| {
+        let bearer = format!("Bearer {token}");
+        let mut all = vec![("authorization", bearer.as_str()), ("content-type", "application/offset+octet-stream")];
+        all.extend(headers);
+        let query = if method == "PATCH" && headers.is_empty() { "?offset=0" } else { "" };
+        let body = if method == "PATCH" { body } else { "" };
+        request(&host.url, method, &format!("{UPLOADS}/{id}{query}"), &all, body).await
+    };
+    for method in ["GET", "PATCH", "DELETE"] {
+        assert_eq!(asked(&others, method, &[], "bad").await?.status, 404, "{method}");
+    }
+    let tus = [("tus-resumable", "1.0.0"), ("upload-offset", "0")];
+    for method in ["HEAD", "PATCH", "DELETE"] {
+        assert_eq!(asked(&others, method, &tus, "bad").await?.status, 404, "{method}");
+    }
+    assert_eq!(stranger.call("files.uploads.list", json!({})).await?, json!([]));
+    let (code, _) = stranger.fault("files.uploads.list", json!({ "all": true })).await?;
+    assert_eq!(code, "forbidden");
+
+    assert_eq!(owner.call("files.uploads.list", json!({})).await?, json!([]), "its own");
+    assert_eq!(owner.call("files.uploads.list", json!({ "all": true })).await?[0]["id"], id);
+    assert_eq!(owner.call("files.uploads.get", json!({ "id": id })).await?["offset"], 0);
+    assert_eq!(asked(&host.token, "PATCH", &[], "bad").await?.status, 403, "it goes on for nobody else");
+
+    let host = host.kill_and_restart().await?;
+    let bearer = format!("Bearer {mine}");
+    let path = format!("{UPLOADS}/{id}?offset=0");
+    let done = request(&host.url, "PATCH", &path, &[("authorization", &bearer)], "own").await?;
+    assert_eq!((done.status, std::fs::read_to_string(host.directory.join("a"))?.as_str()), (200, "own"), "{done:?}");
+    let mut client = Client::connect(&host.url, &mine).await?;
+    let begun = client.call("files.uploads.begin", json!({ "path": "b", "size": 3 })).await?;
+    host.connect().await?.call("files.uploads.cancel", json!({ "id": begun["id"] })).await?;
+    let (code, _) = client.fault("files.uploads.get", json!({ "id": begun["id"] })).await?;
+    assert_eq!(code, "not_found");
     Ok(())
 }
 

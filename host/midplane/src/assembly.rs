@@ -53,17 +53,25 @@ fn own_program() -> Option<PathBuf> {
     if cfg!(target_os = "linux") { Some("/proc/self/exe".into()) } else { std::env::current_exe().ok() }
 }
 
+/// What of the command line concerns the parts below the gateway.
+pub struct Options {
+    pub durable_events: bool,
+    /// The most that the trash takes of the disk.
+    pub trash_bytes: u64,
+}
+
 /// Makes the host for a directory. Returns when every plugin runs or has a reason not to.
 pub async fn assemble(
     directory: PathBuf,
     data: &DataDir,
     plugin_folder: PathBuf,
     lock: Arc<Lock>,
-    durable_events: bool,
+    options: Options,
 ) -> Result<Assembly> {
+    let Options { durable_events, trash_bytes } = options;
     let storage = Arc::new(Storage::open(&data.store())?);
     let engine = Arc::new(Engine::new(data.code_cache())?);
-    let files = Root::open_recorded(&directory, &data.files())
+    let files = Root::open_recorded(&directory, &data.files(), trash_bytes)
         .with_context(|| format!("{} cannot be served", directory.display()))?;
     let stop_upkeep = CancellationToken::new();
     let upkeep = tokio::spawn({

@@ -94,6 +94,9 @@ pub struct ServeArguments {
     /// WebSockets and event streams open at the same time; one token has three quarters of them at most.
     #[arg(long, default_value_t = midplane_model::limits::CONNECTIONS_MAX)]
     pub max_connections: usize,
+    /// Bytes that the trash of `files.delete` may take of the disk; the oldest in it beyond are removed for good.
+    #[arg(long, default_value_t = midplane_model::limits::TRASH_BYTES_MAX)]
+    pub trash_bytes: u64,
     /// A proxy in front terminates TLS: allows a bind beyond loopback.
     #[arg(long)]
     pub behind_proxy: bool,

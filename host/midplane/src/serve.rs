@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    assembly::assemble,
+    assembly::{Options, assemble},
     audit_log::AuditLog,
     cli::ServeArguments,
     data::{DataDir, Discovery},
@@ -75,7 +75,8 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
     })?;
     let address = listener.local_addr()?;
     let lock = Lock::open(Some(data.plugins_lock()), arguments.locked)?;
-    let host = assemble(directory.clone(), &data, plugin_folder, lock, arguments.durable_events).await?;
+    let options = Options { durable_events: arguments.durable_events, trash_bytes: arguments.trash_bytes };
+    let host = assemble(directory.clone(), &data, plugin_folder, lock, options).await?;
     let instance_id = format!("h-{:016x}", getrandom::u64()?);
     let (plugins, measured) = (host.plugins.clone(), host.plugins.clone());
     let (searches, watcher) = (host.searches.clone(), host.watcher.clone());

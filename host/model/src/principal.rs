@@ -71,6 +71,13 @@ impl Principal {
         Self { name: "owner".into(), scopes: Scope::WORDS.into_iter().map(|(_, scope)| scope).collect() }
     }
 
+    /// What tells it apart from others, also after a restart of the host: of equal name and scopes is one principal.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let scopes: Vec<String> = self.scopes.iter().map(Scope::to_string).collect();
+        format!("{} ({})", self.name, scopes.join(" "))
+    }
+
     /// Whether this principal has a scope, itself or within a wider one. Of `method:` patterns, the wider contains the
     /// narrower.
     #[must_use]

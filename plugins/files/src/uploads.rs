@@ -26,8 +26,9 @@ impl Guest for Plugin {
         disk::get(&id).map(shown)
     }
 
-    fn list() -> Result<Vec<Upload>, Error> {
-        Ok(disk::list()?.into_iter().map(shown).collect())
+    fn list(all: Option<bool>) -> Result<Vec<Upload>, Error> {
+        let listed = if all.unwrap_or(false) { disk::list_all()? } else { disk::list()? };
+        Ok(listed.into_iter().map(shown).collect())
     }
 
     /// The host answers when the bytes have come; until then this is what there is.

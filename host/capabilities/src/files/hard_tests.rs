@@ -206,7 +206,7 @@ async fn a_full_disk_and_one_that_is_read_only_leave_every_file_as_it_was() {
     let mut receiving = root.receive(&rel("c"), WriteOptions::default()).await.expect("receive");
     assert_eq!(code(receiving.write(large).await), "no_space");
     drop(receiving);
-    let of = |size| UploadOptions { size, sha256: None, write: WriteOptions::default() };
+    let of = |size| UploadOptions { size, sha256: None, owner: None, write: WriteOptions::default() };
     assert_eq!(code(root.begin_upload(&rel("d"), of(512 * 1024)).await), "no_space");
     assert!(root.uploads().await.expect("list").is_empty());
     // What is begun has its space, whoever comes after.

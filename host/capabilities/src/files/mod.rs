@@ -38,6 +38,7 @@ mod upkeep;
 mod uploads;
 mod version;
 mod walk;
+mod weight;
 mod write;
 
 use std::{
@@ -62,7 +63,7 @@ pub(crate) use jail::{Jail, regular};
 pub(crate) use list::names;
 pub use list::{Ignored, ListOptions, Listing};
 pub use make_dir::MakeDirOptions;
-use midplane_model::limits::FILE_BYTES_MAX;
+use midplane_model::limits::{FILE_BYTES_MAX, TRASH_BYTES_MAX};
 pub(crate) use own_writes::{OwnWrite, Trace};
 pub use path::RelativePath;
 pub use read::Content;
@@ -99,6 +100,7 @@ struct Inner {
     own: own_writes::OwnWrites,
     strays: Strays,
     uploads: Uploads,
+    trash: trash::Trash,
     archives: archive::Archives,
     /// Where sets of changes are recorded while they happen; without it a killed host leaves half of one.
     journal: Option<PathBuf>,
@@ -112,15 +114,15 @@ impl Root {
     /// [`FilesError::OpenRoot`] when it is not there, not a directory, or not readable.
     pub fn open(directory: &Path) -> Result<Self, FilesError> {
         let (jail, location) = Self::jail_of(directory)?;
-        Ok(Self::of(jail, location, Strays::default(), None))
+        Ok(Self::of(jail, location, Strays::default(), None, TRASH_BYTES_MAX))
     }
 
     /// Opens the directory to serve, with a folder of the host's own where it records what it is doing. First ends what a killed
-    /// host had begun and removes what it left: blocks as long as that takes.
+    /// host had begun and removes what it left: blocks as long as that takes. `trash_bytes_max` is what the trash may take of the disk.
     ///
     /// # Errors
     /// As [`Root::open`], and [`FilesError::Recover`] when the record cannot be read or written.
-    pub fn open_recorded(directory: &Path, record: &Path) -> Result<Self, FilesError> {
+    pub fn open_recorded(directory: &Path, record: &Path, trash_bytes_max: u64) -> Result<Self, FilesError> {
         let (jail, location) = Self::jail_of(directory)?;
         let fail = |source| FilesError::Recover { source };
         std::fs::create_dir_all(record).map_err(fail)?;
@@ -130,7 +132,7 @@ impl Root {
             remove::remove_stray(&jail, &path);
         }
         strays.clear().map_err(fail)?;
-        let root = Self::of(jail, location, strays, Some(record.to_owned()));
+        let root = Self::of(jail, location, strays, Some(record.to_owned()), trash_bytes_max);
         root.tidy_uploads_or_log();
         Ok(root)
     }
@@ -142,7 +144,7 @@ impl Root {
         Ok((jail, location))
     }
 
-    fn of(jail: Jail, location: PathBuf, strays: Strays, journal: Option<PathBuf>) -> Self {
+    fn of(jail: Jail, location: PathBuf, strays: Strays, journal: Option<PathBuf>, trash_bytes_max: u64) -> Self {
         let inner = Inner {
             location,
             accounts: accounts::Accounts::default(),
@@ -150,6 +152,7 @@ impl Root {
             own: own_writes::OwnWrites::default(),
             strays,
             uploads: Uploads::default(),
+            trash: trash::Trash::new(trash_bytes_max),
             archives: archive::Archives::default(),
             journal,
             work: TaskTracker::new(),

@@ -23,7 +23,7 @@ impl Case {
         let served = dir.path().join("root");
         fs::create_dir(&served).expect("mkdir");
         fs::write(dir.path().join("secret"), "secret").expect("write");
-        let root = Root::of(jail(Jail::open(&served).expect("jail")), served, Strays::default(), None);
+        let root = Root::of(jail(Jail::open(&served).expect("jail")), served, Strays::default(), None, u64::MAX);
         Self { dir, root }
     }
 

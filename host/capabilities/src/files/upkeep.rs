@@ -22,9 +22,7 @@ impl Root {
 
     fn tidy(&self) -> Result<(), FilesError> {
         self.tidy_uploads_or_log();
-        if let Err(error) = self.tidy_trash_now(SystemTime::now()) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the trash keeps what is too old");
-        }
+        self.tidy_trash_or_log();
         Ok(())
     }
 

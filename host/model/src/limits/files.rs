@@ -58,5 +58,8 @@ pub const COPY_ENTRIES_MAX: usize = 100_000;
 pub const COPY_DEPTH_MAX: usize = 128;
 /// Entries of the trash; the oldest beyond them are removed for good.
 pub const TRASH_ENTRIES_MAX: usize = 1000;
+/// Bytes of the trash on the disk, unless the host is started with another number; the oldest entries beyond them are removed for good,
+/// but never the newest.
+pub const TRASH_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 /// Age at which an entry of the trash is removed for good.
 pub const TRASH_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use midplane_capabilities::files::{Appending, FilesError, Upload, UploadOptions, Version};
-use midplane_model::{BoxFuture, Fault, Reply, bulk, event::rfc3339};
+use midplane_model::{BoxFuture, ErrorCode, Fault, Principal, Reply, Scope, bulk, event::rfc3339};
 use serde_json::json;
 
 use super::{
@@ -28,12 +28,26 @@ impl Guest {
         async move { Ok(root.upload(&id).await?) }
     }
 
-    /// Where no grant reaches there is no upload.
-    fn reached(&self, found: Result<Upload, Fault>) -> Result<(Granted, Upload), Fault> {
+    /// Where no grant reaches, and to strangers, there is no upload.
+    fn reached(&self, found: Result<Upload, Fault>, by: &Principal) -> Result<(Granted, Upload), Fault> {
         let upload = found?;
+        if !is_of(&upload, by) && !by.may(&Scope::Admin) {
+            return Err(FilesError::NoUpload.into());
+        }
         let granted = self.granted(upload.path.as_str(), Access::Write).map_err(|_| FilesError::NoUpload)?;
         Ok((granted, upload))
     }
+
+    async fn listed(&mut self, whose: impl Fn(&Upload) -> bool) -> Answer<Vec<uploads::Upload>> {
+        let root = self.host.parts.files.clone();
+        let listed = self.in_time(async { Ok(root.uploads().await?) }).await;
+        let reached = |upload: &&Upload| whose(upload) && self.granted(upload.path.as_str(), Access::Write).is_ok();
+        Ok(listed.map(|uploads| uploads.iter().filter(reached).map(shown).collect()).map_err(Error::from))
+    }
+}
+
+fn is_of(upload: &Upload, principal: &Principal) -> bool {
+    upload.owner.as_ref().is_some_and(|owner| *owner == principal.key())
 }
 
 impl uploads::Host for Guest {
@@ -45,7 +59,8 @@ impl uploads::Host for Guest {
         options: files::WriteOptions,
     ) -> Answer<uploads::Upload> {
         let granted = self.granted(&path, Access::Write);
-        let options = UploadOptions { size: size_bytes, sha256, write: write_options(&options, self.origin()) };
+        let owner = Some(self.outgoing().principal.key());
+        let options = UploadOptions { size: size_bytes, sha256, owner, write: write_options(&options, self.origin()) };
         let begin = async {
             let granted = granted?;
             granted.root.begin_upload(&granted.path, options).await.map_err(|error| granted.fault(error))
@@ -54,27 +69,34 @@ impl uploads::Host for Guest {
     }
 
     async fn get(&mut self, id: String) -> Answer<uploads::Upload> {
+        let by = self.outgoing().principal;
         let found = self.in_time(self.find_upload(id)).await;
-        Ok(self.reached(found).map(|(_, upload)| shown(&upload)).map_err(Error::from))
+        Ok(self.reached(found, &by).map(|(_, upload)| shown(&upload)).map_err(Error::from))
     }
 
     async fn list(&mut self) -> Answer<Vec<uploads::Upload>> {
-        let root = self.host.parts.files.clone();
-        let listed = self.in_time(async { Ok(root.uploads().await?) }).await;
-        Ok(listed
-            .map(|uploads| {
-                let reached = |upload: &&Upload| self.granted(upload.path.as_str(), Access::Write).is_ok();
-                uploads.iter().filter(reached).map(shown).collect()
-            })
-            .map_err(Error::from))
+        let by = self.outgoing().principal;
+        self.listed(|upload| is_of(upload, &by)).await
+    }
+
+    async fn list_all(&mut self) -> Answer<Vec<uploads::Upload>> {
+        if !self.outgoing().principal.may(&Scope::Admin) {
+            let message = "the uploads of others are shown to those with the scope admin";
+            return Ok(Err(Fault::new(ErrorCode::Forbidden, message).with("scope", "admin").into()));
+        }
+        self.listed(|_| true).await
     }
 
     async fn append(&mut self, id: String, offset_bytes: u64, if_version: Option<String>) -> Answer<()> {
-        let exchange = self.exchange();
+        let (exchange, by) = (self.exchange(), self.outgoing().principal);
         let found = self.in_time(self.find_upload(id)).await;
-        let (reached, origin) = (self.reached(found), self.origin());
+        let (reached, origin) = (self.reached(found, &by), self.origin());
         let append = async {
             let (exchange, (granted, upload)) = (exchange?, reached?);
+            if !is_of(&upload, &by) {
+                let message = "this upload belongs to somebody else; it can be looked at and given up";
+                return Err(Fault::new(ErrorCode::Forbidden, message));
+            }
             let if_version = if_version.as_deref().map(Version::new);
             let appending = granted.root.append_upload(&upload.id, offset_bytes, if_version, origin).await;
             let appending = appending.map_err(|error| granted.fault(error))?;
@@ -84,8 +106,9 @@ impl uploads::Host for Guest {
     }
 
     async fn cancel(&mut self, id: String) -> Answer<()> {
+        let by = self.outgoing().principal;
         let found = self.in_time(self.find_upload(id)).await;
-        let reached = self.reached(found);
+        let reached = self.reached(found, &by);
         let cancel = async {
             let (granted, upload) = reached?;
             Ok(granted.root.cancel_upload(&upload.id).await?)

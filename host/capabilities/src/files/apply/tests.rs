@@ -200,7 +200,7 @@ async fn a_set_that_was_cut_off_anywhere_is_whole_after_the_next_start() {
                     step.undo(&site).expect("undo");
                 }
                 staging.abandon();
-                let root = Root::open_recorded(&case.at(""), data.path()).expect("open");
+                let root = Root::open_recorded(&case.at(""), data.path(), u64::MAX).expect("open");
                 assert_eq!(
                     picture(&case.at("")),
                     if recorded { new.clone() } else { old.clone() },

@@ -45,6 +45,8 @@ pub struct UploadOptions {
     pub size: u64,
     /// SHA-256 of the whole file in hexadecimal: other bytes do not become the file.
     pub sha256: Option<String>,
+    /// Whose it is: kept with it, and compared by whoever decides about access.
+    pub owner: Option<String>,
     /// As of any write. Looked at when the upload begins, decided when it is complete.
     pub write: WriteOptions,
 }
@@ -60,6 +62,8 @@ pub struct Upload {
     pub size: u64,
     /// As it was said.
     pub sha256: Option<String>,
+    /// As it was said.
+    pub owner: Option<String>,
     /// It is removed then, unless more comes.
     pub expires: SystemTime,
     /// It has become the file.
@@ -84,7 +88,7 @@ impl Root {
     /// As [`Root::write`]; `too_large` beyond `STREAM_BYTES_MAX`, `quota_exceeded` beyond `UPLOADS_MAX` and
     /// `UPLOADS_BYTES_MAX`, `invalid_params` for what is no hash.
     pub async fn begin_upload(&self, path: &RelativePath, options: UploadOptions) -> Result<Appended, FilesError> {
-        let UploadOptions { size, sha256, write } = options;
+        let UploadOptions { size, sha256, owner, write } = options;
         if size > STREAM_BYTES_MAX {
             return Err(FilesError::TooLarge { path: shown(path), limit_bytes: STREAM_BYTES_MAX });
         }
@@ -93,7 +97,7 @@ impl Root {
             Err(FilesError::NotFound { .. }) if write.create_dirs => None,
             place => Some(place?),
         };
-        let (about, origin) = (About::new(path, size, sha256, &write)?, write.origin.clone());
+        let (about, origin) = (About::new(path, size, sha256, &write)?.owned_by(owner), write.origin.clone());
         let id = self
             .run(move |root| {
                 if let Some(place) = &place {

@@ -32,7 +32,7 @@ use super::{
 const UPLOADS: &str = "uploads";
 const ABOUT: &str = "about.json";
 /// More is no file that we wrote.
-const ABOUT_BYTES_MAX: u64 = 2 * PATH_BYTES_MAX as u64 + 4096;
+const ABOUT_BYTES_MAX: u64 = 2 * PATH_BYTES_MAX as u64 + 64 * 1024;
 /// Longest version that a client may name; ours are shorter.
 const VERSION_BYTES_MAX: usize = 256;
 /// Bytes of an id: nobody guesses one.
@@ -74,6 +74,9 @@ pub(super) struct About {
     create: Create,
     create_dirs: bool,
     durable: bool,
+    /// None in records of former hosts.
+    #[serde(default)]
+    owner: Option<String>,
 }
 
 impl About {
@@ -95,7 +98,11 @@ impl About {
             return Err(FilesError::Stale { path: shown(path), current: None });
         }
         let WriteOptions { create, create_dirs, durable, .. } = *options;
-        Ok(Self { path: path.clone(), size, sha256, if_version, create, create_dirs, durable })
+        Ok(Self { path: path.clone(), size, sha256, if_version, create, create_dirs, durable, owner: None })
+    }
+
+    pub fn owned_by(self, owner: Option<String>) -> Self {
+        Self { owner, ..self }
     }
 
     /// How it is to be written; `origin` is the request that completes it.
@@ -220,6 +227,7 @@ pub(super) fn look(folder: &OwnedFd, id: &Id) -> Result<Option<Upload>, FilesErr
         offset: gathered.map_or(about.size, |facts| facts.size),
         size: about.size,
         sha256: about.sha256,
+        owner: about.owner,
         expires,
         complete: gathered.is_none(),
     }))

@@ -9,7 +9,7 @@ use super::{
 };
 
 fn of(size: u64) -> UploadOptions {
-    UploadOptions { size, sha256: None, write: WriteOptions::default() }
+    UploadOptions { size, sha256: None, owner: None, write: WriteOptions::default() }
 }
 
 async fn begin(root: &Root, path: &str, options: UploadOptions) -> Result<String, FilesError> {
@@ -118,7 +118,7 @@ async fn what_waits_too_long_is_gone_also_for_the_next_host() {
     assert_eq!((case.root.tidy_uploads().await.expect("tidy"), left(&case)), (1, 1));
     age(&young);
     let data = tempfile::tempdir().expect("temporary directory");
-    let next = Root::open_recorded(&case.at(""), data.path()).expect("open");
+    let next = Root::open_recorded(&case.at(""), data.path(), u64::MAX).expect("open");
     assert_eq!((next.uploads().await.expect("list").len(), left(&case)), (0, 0));
 }
 

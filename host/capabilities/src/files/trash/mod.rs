@@ -1,6 +1,9 @@
 //! The trash: what was deleted and can come back, in the host's own folder, so that deleting a large tree is one rename.
 //!
-//! Each entry is a folder with a file that says where it was, and the entry itself.
+//! Each entry is a folder with a file that says where it was, and the entry itself. What is too old, too many or too much is removed for
+//! good ([`bounds`]): now and then, and after each deletion.
+
+mod bounds;
 
 use std::{
     fs::File,
@@ -13,7 +16,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use midplane_model::limits::{PATH_BYTES_MAX, TRASH_AGE_MAX, TRASH_ENTRIES_MAX};
+use midplane_model::limits::{PATH_BYTES_MAX, TRASH_ENTRIES_MAX};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -29,13 +32,17 @@ use super::{
     path::RelativePath,
     relocate::rename,
     remove::remove_tree,
-    staging::{existing_own_folder, own_folder},
+    staging::own_folder,
     walk::{Last, Place},
 };
+
+pub(super) use bounds::Trash;
 
 const TRASH: &str = "trash";
 const ABOUT: &str = "about.json";
 const ENTRY: &str = "entry";
+/// Before the id of what is being removed for good.
+const DISCARDED: char = '-';
 /// More is no file that we wrote.
 const ABOUT_BYTES_MAX: u64 = 2 * PATH_BYTES_MAX as u64 + 1024;
 
@@ -68,12 +75,15 @@ impl Root {
     pub async fn trash(&self, path: &RelativePath, options: DeleteOptions) -> Result<String, FilesError> {
         let place = self.place("delete", path, Last::Keep).await?;
         let turn = self.inner.turns.wait(vec![place.path.clone()]).await;
-        self.run(move |root| {
-            let _turn = turn;
-            insist(&place, options.if_version.as_ref())?;
-            trash(root, &place, options.origin)
-        })
-        .await
+        let id = self
+            .run(move |root| {
+                let _turn = turn;
+                insist(&place, options.if_version.as_ref())?;
+                trash(root, &place, options.origin)
+            })
+            .await?;
+        self.tidy_trash_behind();
+        Ok(id)
     }
 
     /// What is in the trash, the newest first; `TRASH_ENTRIES_MAX` at most.
@@ -105,6 +115,7 @@ impl Root {
         self.run(move |root| {
             let _turn = turn;
             let (folder, path) = folder(root)?;
+            let _leaving = root.inner.trash.leaving();
             let found =
                 look(&folder, id).ok_or_else(|| FilesError::NotFound { path: "that entry of the trash".into() })?;
             let inner = open(&folder, &found.id).map_err(|errno| fail("restore", errno))?;
@@ -130,34 +141,10 @@ impl Root {
                     return Err(FilesError::NotFound { path: "that entry of the trash".into() });
                 }
             }
-            ids.iter().try_for_each(|id| remove_tree(&folder, id)).map_err(|errno| fail("empty", errno))?;
+            ids.iter().try_for_each(|id| root.discard(&folder, id)).map_err(|errno| fail("empty", errno))?;
             Ok(ids.len())
         })
         .await
-    }
-}
-
-impl Root {
-    /// Removes for good what is too old, and the oldest of too many. How many they were.
-    ///
-    /// # Errors
-    /// Those of reading and deleting.
-    pub(super) fn tidy_trash_now(&self, now: SystemTime) -> Result<usize, FilesError> {
-        let Some(folder) = existing_own_folder(&self.jail.whole(), TRASH).map_err(|errno| fail("empty", errno))? else {
-            return Ok(0);
-        };
-        let mut ids = ids(&folder).map_err(|errno| fail("empty", errno))?;
-        ids.sort();
-        let surplus = ids.len().saturating_sub(TRASH_ENTRIES_MAX);
-        let is_old = |id: &String| {
-            let deleted = id.split('-').next().and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
-            deleted.and_then(|since| UNIX_EPOCH.checked_add(since + TRASH_AGE_MAX)).is_some_and(|end| end < now)
-        };
-        let old: Vec<_> = ids.iter().enumerate().filter(|(index, id)| *index < surplus || is_old(id)).collect();
-        for (_, id) in &old {
-            remove_tree(&folder, id).map_err(|errno| fail("empty", errno))?;
-        }
-        Ok(old.len())
     }
 }
 
@@ -215,12 +202,13 @@ fn open(folder: &OwnedFd, id: &str) -> Result<OwnedFd, Errno> {
 }
 
 fn ids(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
-    Ok(super::names(folder)?.0)
+    let names = super::names(folder)?.0;
+    Ok(names.into_iter().filter(|name| !name.starts_with(DISCARDED)).collect())
 }
 
 /// What an entry says about itself; none for a name that is none of ours.
 fn look(folder: &OwnedFd, id: String) -> Option<Trashed> {
-    if id.contains('/') || matches!(id.as_str(), "" | "." | "..") {
+    if id.contains('/') || id.starts_with(DISCARDED) || matches!(id.as_str(), "" | "." | "..") {
         return None;
     }
     let inner = open(folder, &id).ok()?;
@@ -232,36 +220,4 @@ fn look(folder: &OwnedFd, id: String) -> Option<Trashed> {
     let facts = Facts::at(&inner, ENTRY).ok()?;
     let deleted = UNIX_EPOCH + Duration::from_millis(about.deleted_ms);
     Some(Trashed { id, path: about.path, deleted, is_directory: facts.is_dir(), size: facts.size })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::{
-        super::tests::{Case, rel},
-        *,
-    };
-
-    #[tokio::test]
-    async fn what_is_in_the_trash_for_too_long_is_removed_for_good() {
-        let [case, _] = Case::both();
-        let mut ids = Vec::new();
-        for name in ["old", "young"] {
-            fs::create_dir_all(case.at(name).join("below")).expect("mkdir");
-            ids.push(case.root.trash(&rel(name), DeleteOptions::default()).await.expect("trash"));
-        }
-        let past = SystemTime::now() - TRASH_AGE_MAX - Duration::from_secs(1);
-        let past = past.duration_since(UNIX_EPOCH).expect("time").as_millis();
-        let trash = case.at(".midplane/trash");
-        fs::rename(trash.join(&ids[0]), trash.join(format!("{past:013}-1-1"))).expect("rename");
-        assert_eq!(case.root.tidy_trash_now(SystemTime::now()).expect("tidy"), 1);
-        let left: Vec<_> = case.root.trashed().await.expect("list").into_iter().map(|entry| entry.id).collect();
-        assert_eq!(left, ids[1..]);
-        for n in 0..TRASH_ENTRIES_MAX {
-            fs::create_dir(trash.join(format!("{:013}-1-{n}", past * 2))).expect("mkdir");
-        }
-        assert_eq!(case.root.tidy_trash_now(SystemTime::now()).expect("tidy"), 1, "the oldest of too many");
-        assert!(!trash.join(&ids[1]).exists());
-    }
 }
