@@ -364,6 +364,8 @@ pub const SEARCH_LINE_BYTES_MAX: usize = 1024;
 pub const SEARCH_SPANS_MAX: usize = 64;
 /// Memory for one line; a file with a longer one counts as unreadable.
 pub const SEARCH_LINE_BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Files that a thread of a search takes at once.
+pub const SEARCH_SHARE_FILES: usize = 16;
 /// Files that a search may be done with before the one that is told next.
 pub const SEARCH_AHEAD_FILES_MAX: u64 = 4096;
 /// Text that may wait for the file that is told next.

@@ -198,8 +198,21 @@ impl Root {
     /// # Errors
     /// `not_found`, `outside_root`, `forbidden`; `conflict` for what is no file; `too_large` beyond `FILE_BYTES_MAX`.
     pub async fn read(&self, path: &RelativePath, range: Option<Range<u64>>) -> Result<Content, FilesError> {
+        self.read_up_to(path, range, FILE_BYTES_MAX as u64).await
+    }
+
+    /// As [`Root::read`], with less than `FILE_BYTES_MAX` as the bound.
+    ///
+    /// # Errors
+    /// As [`Root::read`]; `too_large` before anything is read.
+    pub async fn read_up_to(
+        &self,
+        path: &RelativePath,
+        range: Option<Range<u64>>,
+        bytes_max: u64,
+    ) -> Result<Content, FilesError> {
         let path = path.clone();
-        self.run(move |root| read::read(&root.jail, &path, range)).await
+        self.run(move |root| read::read(&root.jail, &path, range, bytes_max)).await
     }
 
     /// Replaces or makes a file; through a link, what it leads to. Writers of one path take turns.

@@ -27,9 +27,15 @@ pub struct Content {
 /// the version from before the read: too old rather than too new, so a write based on it is refused, not lost.
 const ATTEMPTS_MAX: u32 = 3;
 
-pub(super) fn read(jail: &Jail, path: &RelativePath, range: Option<Range<u64>>) -> Result<Content, FilesError> {
+pub(super) fn read(
+    jail: &Jail,
+    path: &RelativePath,
+    range: Option<Range<u64>>,
+    bytes_max: u64,
+) -> Result<Content, FilesError> {
     let (file, mut facts) = jail.open_file(path).map_err(|errno| FilesError::from_errno("read", path, errno))?;
     let fail = |error| FilesError::from_io("read", path, error);
+    check_length(path, &clamp(range.clone(), facts.size), bytes_max)?;
     if let (version, Some(bytes)) = Version::of_file(&file, &facts).map_err(fail)? {
         let size = bytes.len() as u64;
         let part = clamp(range, size);
@@ -39,7 +45,7 @@ pub(super) fn read(jail: &Jail, path: &RelativePath, range: Option<Range<u64>>) 
     }
     for attempt in 1.. {
         let part = clamp(range.clone(), facts.size);
-        check_length(path, &part)?;
+        check_length(path, &part, bytes_max)?;
         let bytes = read_at(&file, &part).map_err(fail)?;
         let after = Facts::of(&file).map_err(|errno| fail(errno.into()))?;
         if after == facts || attempt == ATTEMPTS_MAX {
@@ -56,10 +62,10 @@ fn clamp(range: Option<Range<u64>>, size: u64) -> Range<u64> {
     range.start.min(end)..end
 }
 
-fn check_length(path: &RelativePath, part: &Range<u64>) -> Result<(), FilesError> {
+fn check_length(path: &RelativePath, part: &Range<u64>, bytes_max: u64) -> Result<(), FilesError> {
     const { assert!(FILE_HASH_BYTES_MAX <= FILE_BYTES_MAX as u64, "hashed files are always read as a whole") };
-    if part.end - part.start > FILE_BYTES_MAX as u64 {
-        return Err(FilesError::TooLarge { path: shown(path), limit_bytes: FILE_BYTES_MAX as u64 });
+    if part.end - part.start > bytes_max {
+        return Err(FilesError::TooLarge { path: shown(path), limit_bytes: bytes_max });
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Who searches which file, and in which order their answers are told: that of the walk, whoever is done first.
 //!
-//! Workers take the next file of the walk, so there is one order and no list of the files. They run ahead of what has been
+//! Workers take the next few files of the walk, so there is one order and no list of the files; a few, because to take and to answer
+//! costs as much as to search a small file. They run ahead of what has been
 //! told by a bounded number of files and bytes; then they wait. The file that is to be told next never waits.
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use midplane_model::limits::{SEARCH_AHEAD_BYTES_MAX, SEARCH_AHEAD_FILES_MAX};
+use midplane_model::limits::{SEARCH_AHEAD_BYTES_MAX, SEARCH_AHEAD_FILES_MAX, SEARCH_SHARE_FILES};
 
 use super::{
     scan::Scanned,
@@ -42,20 +43,20 @@ impl Line {
         Self { state: Mutex::new(state), room: Condvar::new() }
     }
 
-    /// The next file, when there is room for its answer; none at the end and when the search stops.
-    pub fn take(&self, stop: &Stop) -> Option<(u64, Candidate)> {
+    /// The next `SEARCH_SHARE_FILES` files, when there is room for their answers; none at the end and when the search stops.
+    pub fn take(&self, stop: &Stop) -> Vec<(u64, Candidate)> {
         let mut state = self.lock();
         while state.next - state.told >= SEARCH_AHEAD_FILES_MAX || state.waiting_bytes >= SEARCH_AHEAD_BYTES_MAX {
             if stop.is_set() {
-                return None;
+                return Vec::new();
             }
             // When another worker has the file that is told next, it goes on; nobody waits for one who waits.
             state = self.room.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let candidate = state.walk.next()?;
-        let number = state.next;
-        state.next += 1;
-        Some((number, candidate))
+        let candidates: Vec<_> = state.walk.by_ref().take(SEARCH_SHARE_FILES).collect();
+        let first = state.next;
+        state.next += candidates.len() as u64;
+        (first..).zip(candidates).collect()
     }
 
     /// Directories that the walk could not read.
@@ -83,10 +84,12 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Adds an answer; gives those whose turn it is now.
-    pub fn add(&mut self, number: u64, scanned: Scanned, line: &Line) -> Vec<Scanned> {
-        self.bytes += bytes(&scanned);
-        self.by_number.insert(number, scanned);
+    /// Adds answers; gives those whose turn it is now.
+    pub fn add(&mut self, answers: Vec<(u64, Scanned)>, line: &Line) -> Vec<Scanned> {
+        for (number, scanned) in answers {
+            self.bytes += bytes(&scanned);
+            self.by_number.insert(number, scanned);
+        }
         let mut due = Vec::new();
         while let Some(scanned) = self.by_number.remove(&self.next) {
             self.next += 1;

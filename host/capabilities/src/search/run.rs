@@ -4,7 +4,7 @@ use std::{
     num::NonZero,
     sync::{
         atomic::{AtomicUsize, Ordering::Relaxed},
-        mpsc::sync_channel,
+        mpsc::{SyncSender, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -17,10 +17,12 @@ use super::{
     order::{Line, Waiting},
     scan::{Replacement, Room, Scanned, Scanner, hit_bytes},
     stop::Stop,
-    walk::Walk,
+    walk::{Candidate, Walk},
 };
 use crate::files::Root;
 
+/// How long answers of a worker wait for more; what was found goes at once.
+const ANSWER_HOLD: Duration = Duration::from_millis(2);
 /// How long what was found waits for more, once something was told.
 const BATCH_HOLD: Duration = Duration::from_millis(50);
 
@@ -64,15 +66,16 @@ fn search(line: &Line, scanners: Vec<Scanner>, mut teller: Teller<'_>, stop: &St
     std::thread::scope(|scope| {
         for mut scanner in scanners {
             let (answers, results, bytes) = (answers.clone(), &results, &bytes);
-            let work = move || {
-                while let Some((number, candidate)) = line.take(stop) {
-                    let room = Room { results: results.load(Relaxed), bytes: bytes.load(Relaxed) };
-                    if answers.send((number, scanner.scan(&candidate, room))).is_err() {
-                        return;
-                    }
-                    counts.files.fetch_add(1, Relaxed);
+            let mut scan = move |candidate: &Candidate| {
+                // Every file has an answer, lest what was found in later ones wait for it.
+                if stop.is_set() {
+                    return Scanned::Nothing;
                 }
+                let room = Room { results: results.load(Relaxed), bytes: bytes.load(Relaxed) };
+                counts.files.fetch_add(1, Relaxed);
+                scanner.scan(candidate, room)
             };
+            let work = move || while answer(line.take(stop), &mut scan, &answers) {};
             match std::thread::Builder::new().name("search".into()).spawn_scoped(scope, work) {
                 Ok(_) => workers += 1,
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a search has a thread less"),
@@ -81,8 +84,8 @@ fn search(line: &Line, scanners: Vec<Scanner>, mut teller: Teller<'_>, stop: &St
         drop(answers);
         let mut waiting = Waiting::default();
         // Ends when all workers have.
-        while let Ok((number, scanned)) = answered.recv() {
-            for scanned in waiting.add(number, scanned, line) {
+        while let Ok(answers) = answered.recv() {
+            for scanned in waiting.add(answers, line) {
                 teller.take(scanned);
             }
             results.store(teller.room.results, Relaxed);
@@ -93,6 +96,30 @@ fn search(line: &Line, scanners: Vec<Scanner>, mut teller: Teller<'_>, stop: &St
         0 => teller.fail(SearchError::Over),
         _ => teller.finish(line.unreadable()),
     }
+}
+
+/// A worker's share of the files; false when there is none, or nobody hears the answers.
+fn answer(
+    share: Vec<(u64, Candidate)>,
+    mut scan: impl FnMut(&Candidate) -> Scanned,
+    answers: &SyncSender<Vec<(u64, Scanned)>>,
+) -> bool {
+    if share.is_empty() {
+        return false;
+    }
+    let (mut ready, mut sent) = (Vec::with_capacity(share.len()), Instant::now());
+    for (number, candidate) in share {
+        let scanned = scan(&candidate);
+        let found = matches!(scanned, Scanned::Found(..));
+        ready.push((number, scanned));
+        if found || sent.elapsed() >= ANSWER_HOLD {
+            if answers.send(std::mem::take(&mut ready)).is_err() {
+                return false;
+            }
+            sent = Instant::now();
+        }
+    }
+    ready.is_empty() || answers.send(ready).is_ok()
 }
 
 /// Tells what was found, in batches, as long as there is room.

@@ -89,14 +89,11 @@ async fn read(granted: &Granted, offset: u64, length: Option<u64>) -> Result<fil
     if length.is_some_and(|length| length > READ_BYTES_MAX) {
         return Err(too_large());
     }
-    if length.is_none() && root.stat(path).await.map_err(fault)?.size.saturating_sub(offset) > READ_BYTES_MAX {
-        return Err(too_large());
-    }
     let end = length.map_or(u64::MAX, |length| offset.saturating_add(length));
     let range = (offset > 0 || length.is_some()).then_some(offset..end);
-    let content = root.read(path, range).await.map_err(fault)?;
+    let content = root.read_up_to(path, range, READ_BYTES_MAX).await.map_err(fault)?;
     Ok(files::Content {
-        bytes: content.bytes.to_vec(),
+        bytes: content.bytes.into(),
         version: content.version.as_str().to_owned(),
         size_bytes: content.size,
     })
