@@ -132,7 +132,13 @@ impl Host {
         _ = fs::remove_dir_all(folder.join("data"));
         fs::create_dir_all(&served).with_context(|| served.display().to_string())?;
         let plugins = folder.join("plugins");
-        publish::sync(&plugins.join("test"), &publish::folder(&repo.target("guests").join("reference"))?)?;
+        // An earlier run may have been ended while the plugin that comes and goes was there.
+        publish::keep_only(&plugins, &["test".to_owned()])?;
+        let guests = repo.target("guests");
+        let mut test = publish::folder(&guests.join("reference"))?;
+        let manifest = test.get_mut(Path::new("plugin.toml")).context("the manifest of the guest `reference`")?;
+        manifest.extend(format!("\n[config]\nspare = {:?}\n", guests.join("overlap")).into_bytes());
+        publish::sync(&plugins.join("test"), &test)?;
         let mut command = Command::new(repo.program("debug", "midplane"));
         command.arg("serve").arg(&served).arg("--data").arg(folder.join("data"));
         command.arg("--plugins").arg(&plugins).args(["--listen", "127.0.0.1:0", "--no-auth"]).stdout(Stdio::piped());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use exports::test::reference::test::{Error, Guest};
 use midplane_sdk::{
-    host::context,
+    host::{config, context, services},
     json,
     serde_json::{Value, json},
     wit_bindgen::yield_async,
@@ -22,6 +22,9 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 /// Longer than the host lets pass between two states of progress.
 const PAUSE: Duration = Duration::from_millis(80);
+
+/// The plugin that comes and goes.
+const SPARE: &str = "overlap";
 
 fn image() -> Value {
     json!({ "type": "image", "data": PNG, "mimeType": "image/png" })
@@ -62,6 +65,15 @@ impl Guest for Reference {
     fn logging_tool() -> String {
         midplane_sdk::info!("a line for the log");
         "logged".to_owned()
+    }
+
+    fn trigger_tool_change() -> Result<String, Error> {
+        if services::call("plugin.remove", &json!({ "name": SPARE }).to_string()).is_ok() {
+            return Ok("one plugin less".to_owned());
+        }
+        let config: Value = json::parse("config", &config::get())?;
+        services::call("plugin.install", &json!({ "source": config["spare"], "approve": true }).to_string())?;
+        Ok("one plugin more".to_owned())
     }
 
     fn image_content() -> Vec<String> {
