@@ -59,9 +59,11 @@ async fn exchange(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Result<Response> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        text.push_str(&format!("host: {authority}\r\n"));
+    let mut text = format!("{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in [("host", authority), ("connection", "close")] {
+        if !headers.iter().any(|(said, _)| said.eq_ignore_ascii_case(name)) {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
     }
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));

@@ -43,6 +43,7 @@ mod probation;
 mod processes;
 mod protocol;
 mod recordings;
+mod refusals;
 mod reload;
 mod rest;
 mod restart;

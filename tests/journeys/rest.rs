@@ -65,7 +65,7 @@ async fn what_does_not_fit_is_named_as_over_json_rpc() -> Result<()> {
         assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{method} {path}: {problem}");
     }
     let plain = send(&host, "PUT", "/api/v1/files/text", &[("content-type", "text/plain")], "{}").await?;
-    assert_eq!(plain.status, 400);
+    assert_eq!(plain.status, 415);
     let body = send(&host, "GET", "/api/v1/files", &[], "{}").await?;
     assert_eq!(body.status, 400, "a GET has no body: {}", body.body);
     let response = send(&host, "PATCH", "/api/v1/files", &[], "").await?;

@@ -36,7 +36,7 @@ async fn foreign_pages_and_foreign_names_are_refused() -> Result<()> {
         ("authorization", bearer.as_str()),
         ("origin", "https://evil.example"),
         ("upgrade", "websocket"),
-        ("connection", "upgrade"),
+        ("connection", "upgrade, close"),
         ("sec-websocket-version", "13"),
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];

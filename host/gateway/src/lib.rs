@@ -32,6 +32,8 @@ mod config;
 mod documents;
 mod error;
 mod event_stream;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod idempotency;
@@ -64,8 +66,6 @@ pub use auth::Credentials;
 pub use config::{GatewayConfig, GatewayLimits, TokenPolicy};
 pub use error::GatewayError;
 pub use listeners::Listeners;
-#[cfg(any(test, fuzzing))]
-pub use rest::fuzzing;
 pub use routes::{Access, ROUTES, Route};
 pub use server::Gateway;
 pub use tls::Tls;

@@ -1,7 +1,7 @@
 //! Errors outside JSON-RPC: `application/problem+json` (RFC 9457) with the contract's `code`.
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use midplane_model::{ErrorCode, Fault};
@@ -13,6 +13,8 @@ pub(crate) struct Problem {
     status: StatusCode,
     /// Boxed: it travels in results whose good case is small.
     fault: Box<Fault>,
+    /// What goes with this status.
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Problem {
@@ -22,7 +24,18 @@ impl Problem {
     }
 
     pub(crate) fn of(status: StatusCode, fault: Fault) -> Self {
-        Self { status, fault: Box::new(fault) }
+        Self { status, fault: Box::new(fault), header: None }
+    }
+
+    pub(crate) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    /// 405 with what the path takes, also in words.
+    pub(crate) fn other_method(allowed: &'static str) -> Self {
+        let detail = format!("this path takes {allowed}");
+        Self::with_status(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, detail)
+            .with_header(header::ALLOW, allowed)
     }
 
     pub(crate) fn code(&self) -> ErrorCode {
@@ -37,13 +50,13 @@ impl Problem {
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         let status = StatusCode::from_u16(fault.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, fault: Box::new(fault) }
+        Self::of(status, fault)
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, fault } = self;
+        let Self { status, fault, header: with } = self;
         let mut body = json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or("Error"),
@@ -61,6 +74,9 @@ impl IntoResponse for Problem {
         let mut response = (status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = with {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         if let Some(ms) = fault.retry_after_ms {
             // Whole seconds, never sooner than said.
             headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::StatusCode,
+    http::{Method, StatusCode, Uri, header},
     middleware,
+    response::{IntoResponse as _, Response},
     routing::{MethodRouter, any, get, post},
 };
 use midplane_model::ErrorCode;
@@ -88,17 +89,23 @@ pub(crate) fn build(shared: &Arc<Shared>) -> Router {
         .iter()
         .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
         .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+        .method_not_allowed_fallback(other_method)
         .layer(DefaultBodyLimit::max(shared.config.limits.message_bytes))
         .layer(middleware::from_fn_with_state(shared.clone(), auth::gate))
         .with_state(shared.clone())
 }
 
 async fn not_found() -> Problem {
-    Problem::new(ErrorCode::NotFound, "there is nothing at this path")
+    Problem::new(ErrorCode::NotFound, "there is nothing at this path; /docs lists what there is")
 }
 
-async fn method_not_allowed() -> Problem {
-    let detail = "this path does not take that method";
-    Problem::with_status(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidRequest, detail)
+/// For methods that a path does not take, and for `OPTIONS`, which each answers. Those with parameters in them take `GET`.
+async fn other_method(method: Method, uri: Uri) -> Response {
+    let route = ROUTES.iter().find(|route| route.path == uri.path());
+    let allowed =
+        if route.is_some_and(|route| route.method == "POST") { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" };
+    match method {
+        Method::OPTIONS => (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)]).into_response(),
+        _ => Problem::other_method(allowed).into_response(),
+    }
 }

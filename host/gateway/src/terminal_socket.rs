@@ -12,6 +12,7 @@ mod input;
 mod peer;
 
 use std::{
+    error::Error as _,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,6 +21,7 @@ use axum::{
     Extension,
     extract::{
         Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
     response::Response,
@@ -32,7 +34,7 @@ use midplane_model::{
     limits::{CLOSE_WAIT_MAX, TERMINAL_PASTE_BYTES_MAX},
 };
 use midplane_protocol::{Invocation, Meta};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use crate::{
@@ -52,21 +54,31 @@ const PROTOCOL: &str = "midplane.terminal.v1";
 const SNAPSHOT_HEAD_BYTES: usize = 8;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     role: Option<String>,
     cols: Option<u16>,
     rows: Option<u16>,
     scrollback_lines: Option<u32>,
+    /// Looked at where the request came in.
+    #[serde(rename = "ticket")]
+    _ticket: Option<IgnoredAny>,
 }
 
 pub(crate) async fn upgrade(
     State(shared): State<Arc<Shared>>,
     Extension(identity): Extension<Arc<Identity>>,
-    Path(id): Path<String>,
-    Query(asked): Query<Asked>,
+    id: Result<Path<String>, PathRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = handshake(upgrade, TERMINAL_PASTE_BYTES_MAX)?.protocols([PROTOCOL]);
+    let Path(id) =
+        id.map_err(|_| Fault::new(ErrorCode::InvalidRequest, "the terminal's id in the path is not UTF-8"))?;
+    let Query(asked) = asked.map_err(|rejection| {
+        let reason = rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
+        Fault::invalid_params("params", format!("params: {reason}"))
+    })?;
     let slot = shared.connections.reserve(&identity.principal)?;
     let channel = attach(&shared, &identity, &id, &asked).await?;
     let joined = shared.sockets.token();

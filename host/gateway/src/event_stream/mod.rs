@@ -4,6 +4,8 @@
 //! is in all streams that its patterns reach, so a browser that connects again by itself, with `Last-Event-ID`, misses nothing
 //! or is told by `event: gap`. It needs what `event.subscribe` needs. A reader that takes nothing for `write_stall_max` is cut off, and goes on where it was.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod query;
 mod wire;
 

@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    body::{Body, Bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequest as _, Request, State},
     http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use http_body_util::Full;
-use midplane_model::{Fault, json::parse_strictly};
+use midplane_model::{ErrorCode, Fault, json::parse_strictly};
 use rmcp::{
     model::{ErrorData, JsonRpcError},
     transport::{StreamableHttpServerConfig, StreamableHttpService},
@@ -36,6 +36,8 @@ pub(crate) use catalogue::Catalogues;
 pub(crate) use sessions::AgentSessions;
 
 const SESSION: &str = "mcp-session-id";
+/// Longest text of a refusal; the SDK's have a line.
+const REFUSAL_BYTES_MAX: usize = 4096;
 
 /// `GET`, `POST` and `DELETE`.
 pub(crate) async fn serve(
@@ -51,6 +53,9 @@ pub(crate) async fn serve(
 
 async fn answer(shared: &Arc<Shared>, identity: Arc<Identity>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
+    if ![Method::GET, Method::POST, Method::DELETE].contains(&parts.method) {
+        return Err(Problem::other_method("GET, POST, DELETE"));
+    }
     let named = parts.headers.get(SESSION).and_then(|value| value.to_str().ok()).map(Arc::from);
     if let Some(id) = &named
         && !shared.agents.is_open_to(id, &identity)
@@ -68,13 +73,27 @@ async fn answer(shared: &Arc<Shared>, identity: Arc<Identity>, request: Request)
     parts.headers.remove(header::COOKIE);
     let lasts = parts.method == Method::GET || message.is("subscriptions/listen");
     let request = Request::from_parts(parts, Full::new(message.text));
-    let response = service(shared, &identity).handle(request).await;
+    let response = explained(service(shared, &identity).handle(request).await.map(Body::new)).await?;
     if let Some(place) = place
         && let Some(id) = response.headers().get(SESSION).and_then(|value| value.to_str().ok())
     {
         shared.agents.hold(shared, id.into(), identity.clone(), place);
     }
-    Ok(relay::relay(shared, identity, response.map(Body::new), lasts))
+    Ok(relay::relay(shared, identity, response, lasts))
+}
+
+/// What the SDK refuses in plain text is a problem document, as everything else that is no JSON-RPC.
+///
+/// # Errors
+/// That.
+async fn explained(response: Response) -> Result<Response, Problem> {
+    let status = response.status();
+    if !status.is_client_error() || response.headers().contains_key(header::CONTENT_TYPE) {
+        return Ok(response);
+    }
+    let text = to_bytes(response.into_body(), REFUSAL_BYTES_MAX).await.unwrap_or_default();
+    let code = if status == StatusCode::NOT_FOUND { ErrorCode::NotFound } else { ErrorCode::InvalidRequest };
+    Err(Problem::with_status(status, code, String::from_utf8_lossy(&text)))
 }
 
 /// The body of a request, and its method.
@@ -99,6 +118,10 @@ async fn read(shared: &Shared, parts: &Parts, body: Body) -> Result<Result<Messa
     let value = std::str::from_utf8(&text).map_err(|_| "the message is not UTF-8".to_owned()).and_then(parse_strictly);
     Ok(match value {
         Err(reason) => Err(refused(ErrorData::parse_error(reason, None))),
+        Ok(Value::Object(members)) if members.get("jsonrpc").is_none_or(|version| version != "2.0") => {
+            let message = "a message of JSON-RPC says \"jsonrpc\": \"2.0\"";
+            Err(refused(ErrorData::invalid_request(message, None)))
+        }
         Ok(Value::Object(members)) => {
             Ok(Message { text, method: members.get("method").and_then(Value::as_str).map(str::to_owned) })
         }

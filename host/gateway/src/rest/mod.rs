@@ -9,7 +9,7 @@ mod answer;
 mod conditions;
 mod download;
 #[cfg(any(test, fuzzing))]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod made;
 pub(crate) mod native;
 mod params;
@@ -27,6 +27,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
+use http_body::Body as _;
 use midplane_model::{CallContext, ErrorCode, Fault, Principal};
 use midplane_protocol::{Invocation, Meta};
 use midplane_router::{Found, REST_PREFIX, Verb, Wanted};
@@ -153,9 +154,9 @@ impl Request<'_> {
         let limited = axum::extract::Request::from_parts(self.parts.clone(), self.body);
         let body = Bytes::from_request(limited, &()).await.map_err(|rejection| shared.unread("body", &rejection))?;
         if found.verb.has_body() {
-            given.body(self.headers, &body)?;
+            given.body(self.headers, &body).map_err(Refusal::Problem)?;
         } else if !body.is_empty() {
-            return Err(Fault::new(ErrorCode::InvalidRequest, format!("{} takes no body", found.verb.as_str())).into());
+            return Err(no_body(found.verb).into());
         }
         let invocation = Invocation { method: found.method.name.clone(), params: given.into_params(), meta };
         let cancel = shared.abort.child_token();
@@ -185,8 +186,10 @@ impl Request<'_> {
     ) -> Result<Response, Refusal> {
         let has_body = found.verb.has_body();
         if has_body {
-            raw::check_body(self.headers)?;
+            raw::check_body(self.headers).map_err(Refusal::Problem)?;
             given.if_none_match(&found.method.function, self.headers)?;
+        } else if !self.body.is_end_stream() {
+            return Err(no_body(found.verb).into());
         }
         if meta.idempotency_key.is_some() {
             let message = "bytes have no idempotency key; ask for a version with If-Match or If-None-Match";
@@ -225,8 +228,10 @@ impl Request<'_> {
     /// What may be asked of the path.
     fn options(&self, shared: &Shared) -> Result<Response, Refusal> {
         let segments = segments(self.uri.path())?;
-        let Wanted::OtherVerb(verbs) = shared.router.route(None, &segments) else {
-            return self.find(shared).map(|_| StatusCode::NO_CONTENT.into_response());
+        let verbs = match (shared.router.route(None, &segments), self.find(shared)) {
+            // The path that every method has.
+            (Wanted::OtherVerb(verbs), _) | (_, Err(Refusal::OtherVerb(verbs))) => verbs,
+            (_, found) => return found.map(|_| StatusCode::NO_CONTENT.into_response()),
         };
         let mut response = StatusCode::NO_CONTENT.into_response();
         allow(&mut response, &verbs);
@@ -259,6 +264,11 @@ impl Request<'_> {
             }
         }
     }
+}
+
+fn no_body(verb: Verb) -> Fault {
+    let verb = verb.as_str();
+    Fault::new(ErrorCode::InvalidRequest, format!("{verb} takes no body here; parameters are in the query"))
 }
 
 /// The segments below the prefix. Each is decoded on its own, so an encoded slash is part of a name.

@@ -1,13 +1,15 @@
 //! The parameters of a call, gathered from path, query, body and headers. None may be said twice.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use midplane_model::{
     ErrorCode, Fault,
     schema::{Function, Type},
 };
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::{conditions::COMPRESSED, text};
+use crate::problem::Problem;
 
 /// The parameter that `If-Match` stands for, where a function has it.
 const IF_VERSION: &str = "if_version";
@@ -30,6 +32,10 @@ impl Given {
     /// A name that is there several times is a list; a name that the function does not know is left to be refused with all
     /// others.
     pub fn query(&mut self, function: &Function, query: &str) -> Result<(), Fault> {
+        // Else every byte that is none would become the same character, and name another file.
+        if percent_decode_str(query).decode_utf8().is_err() {
+            return Err(Fault::new(ErrorCode::InvalidRequest, "the query is not UTF-8 once its %XX are decoded"));
+        }
         let mut lists: Map<String, Value> = Map::new();
         for (name, text) in form_urlencoded::parse(query.as_bytes()) {
             match type_of(function, &name).and_then(text::item_of_list) {
@@ -50,24 +56,29 @@ impl Given {
     }
 
     /// An empty body says nothing.
-    pub fn body(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// 415 for what says that it is no JSON, or is compressed.
+    pub fn body(&mut self, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
         if body.is_empty() {
             return Ok(());
         }
         if !is_json(headers) {
             let message = "the body is JSON; say so with \"Content-Type: application/json\"";
-            return Err(Fault::new(ErrorCode::InvalidRequest, message));
+            return Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest, message));
         }
+        check_coding(headers)?;
         let text = std::str::from_utf8(body).map_err(|_| Fault::new(ErrorCode::ParseError, "the body is not UTF-8"))?;
         match midplane_protocol::parse_value(text)? {
-            Value::Object(members) => members.into_iter().try_for_each(|(name, value)| self.put(&name, value)),
+            Value::Object(members) => Ok(members.into_iter().try_for_each(|(name, value)| self.put(&name, value))?),
             other => {
                 let kind = match other {
                     Value::Array(_) => "an array",
                     Value::Null => "null",
                     _ => "a single value",
                 };
-                Err(Fault::invalid_params("params", format!("params: expected an object by name, got {kind}")))
+                let message = format!("params: expected an object by name, got {kind}");
+                Err(Fault::invalid_params("params", message).into())
             }
         }
     }
@@ -131,6 +142,19 @@ pub(super) fn as_condition(fault: Fault, headers: &HeaderMap) -> Fault {
     match fault.code == ErrorCode::AlreadyExists && headers.contains_key(header::IF_NONE_MATCH) {
         true => Fault { code: ErrorCode::PreconditionFailed, ..fault },
         false => fault,
+    }
+}
+
+/// # Errors
+/// 415 for a compressed body (RFC 9110, section 8.4).
+pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if coding != "identity" => {
+            let detail = "bodies are taken as they are; send it without Content-Encoding";
+            let problem = Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::InvalidRequest, detail);
+            Err(problem.with_header(header::ACCEPT_ENCODING, "identity"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,8 @@ use midplane_model::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::call::stopping;
+use super::params::check_coding;
+use crate::{call::stopping, problem::Problem};
 
 /// The request, as the call sees it.
 pub(super) struct Passing {
@@ -76,17 +77,15 @@ impl Exchange for Passing {
 /// A body is the whole file, as it is.
 ///
 /// # Errors
-/// `invalid_request` for a part of one (RFC 9110, section 14.5), `not_supported` for a compressed one.
-pub(super) fn check_body(headers: &HeaderMap) -> Result<(), Fault> {
+/// `invalid_request` for a part of one (RFC 9110, section 14.5); 415 for a compressed one.
+pub(super) fn check_body(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.contains_key(header::CONTENT_RANGE) {
-        return Err(Fault::new(ErrorCode::InvalidRequest, "a body is the whole file; Content-Range has no place here"));
+        return Err(Problem::new(
+            ErrorCode::InvalidRequest,
+            "a body is the whole file; Content-Range has no place here",
+        ));
     }
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(coding) if coding != "identity" => {
-            Err(Fault::new(ErrorCode::NotSupported, "the body is kept as it is; send it without Content-Encoding"))
-        }
-        _ => Ok(()),
-    }
+    check_coding(headers)
 }
 
 /// Moves the request's body to its place. A body that breaks off leaves the file as it is.

@@ -29,8 +29,8 @@ use axum::{
         State,
         ws::{WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    http::{StatusCode, header},
+    response::Response,
 };
 use futures_util::StreamExt as _;
 use midplane_model::{
@@ -80,15 +80,25 @@ pub(crate) fn handshake(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     message_bytes: usize,
 ) -> Result<WebSocketUpgrade, Problem> {
-    let upgrade = upgrade.map_err(|rejection| {
-        let status = rejection.into_response().status();
-        Problem::with_status(status, ErrorCode::InvalidRequest, "this path wants a WebSocket handshake")
-    })?;
+    let upgrade = upgrade.map_err(|rejection| refused(&rejection))?;
     Ok(upgrade
         .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
         .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
         .max_message_size(message_bytes)
         .max_frame_size(message_bytes))
+}
+
+/// Says what of the handshake is missing (RFC 6455, section 4.2.1), and which version is spoken (4.2.2).
+fn refused(rejection: &WebSocketUpgradeRejection) -> Problem {
+    if matches!(rejection, WebSocketUpgradeRejection::MethodNotGet(_)) {
+        return Problem::other_method("GET, OPTIONS");
+    }
+    let status = match rejection {
+        WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_) => StatusCode::UPGRADE_REQUIRED,
+        _ => rejection.status(),
+    };
+    let detail = format!("this path wants a WebSocket handshake: {}", rejection.body_text());
+    Problem::with_status(status, ErrorCode::InvalidRequest, detail).with_header(header::SEC_WEBSOCKET_VERSION, "13")
 }
 
 /// Serves one socket to its end: whichever side closes it, everything that belongs to it has ended when this returns.
