@@ -11,7 +11,19 @@ use crate::{
     toolchain::{RUSTUP_REMEDY, cargo, version},
 };
 
-const TARGETS: &[&str] = &["manifest", "lifting", "inspection", "envelope", "frame", "topics", "rest"];
+const TARGETS: &[&str] = &[
+    "manifest",
+    "lifting",
+    "inspection",
+    "envelope",
+    "frame",
+    "topics",
+    "rest",
+    "upload",
+    "reading",
+    "entry",
+    "recording",
+];
 /// Pinned: the flags that it gives the compiler are part of the claim above.
 const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
 const SECONDS_DEFAULT: u64 = 60;

@@ -8,6 +8,8 @@
 mod child;
 pub mod files;
 pub mod find;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod ignores;
 #[cfg(test)]
 mod leaks;

@@ -49,6 +49,8 @@ use std::{
 
 pub use accounts::Owner;
 pub use apply::{ApplyOptions, Change, Outcome, OutcomeKind, Target};
+#[cfg(any(test, fuzzing))]
+pub(crate) use archive::fuzzing;
 pub use archive::{ArchiveArriving, ArchiveFormat, Packing, UnpackOptions, Unpacked};
 use bytes::Bytes;
 pub use copy::CopyOptions;

@@ -3,6 +3,8 @@
 //!
 //! Knows neither terminals nor clocks: bytes to lines and back.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod pace;
 mod text;
 

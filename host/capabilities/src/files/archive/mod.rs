@@ -6,6 +6,8 @@
 //! by the recorded steps of a set of changes.
 
 mod arrive;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod metered;
 mod names;
 mod pack;
