@@ -1,4 +1,4 @@
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use midplane_tests::{Client, Host, Options, copy_folder, guest, request};
 use serde_json::json;
 
@@ -12,6 +12,27 @@ async fn without_a_token_there_is_only_health() -> Result<()> {
         assert_eq!(request(&host.url, method, path, &[], "").await?.status, 401, "{path}");
     }
     assert!(Client::connect(&host.url, "wrong").await.is_err());
+    Ok(())
+}
+
+/// Generated from what the router serves, so that no route of a plugin can be forgotten.
+#[tokio::test]
+async fn no_route_of_a_method_answers_without_a_token() -> Result<()> {
+    let host = Host::start().await?;
+    let document = host.get_json("/openapi.json").await?;
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().context("paths")? {
+        for (verb, operation) in item.as_object().context("item")? {
+            let path = path.replace(['{', '}'], "");
+            for headers in [&[][..], &[("authorization", "Bearer wrong")]] {
+                let refused = request(&host.url, &verb.to_ascii_uppercase(), &path, headers, "").await?;
+                assert_eq!(refused.status, 401, "{verb} {path}: {}", refused.body);
+            }
+            assert!(operation["operationId"].is_string());
+            asked += 1;
+        }
+    }
+    assert!(asked > 90, "{asked} operations");
     Ok(())
 }
 

@@ -11,7 +11,14 @@ use crate::{
 #[tokio::test]
 async fn only_health_and_pages_without_secrets_answer_without_a_credential() {
     let host = start().await;
+    assert!(ROUTES.len() > 15, "{} routes", ROUTES.len());
     for route in ROUTES {
+        if route.access != Access::Public {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"] {
+                let answer = send(host.addr, method, route.path, &[], "").await;
+                assert_eq!(answer.status, 401, "{method} {}", route.path);
+            }
+        }
         let answer = send(host.addr, route.method, route.path, &[], "").await;
         match route.access {
             Access::Public => {
