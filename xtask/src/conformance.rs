@@ -29,10 +29,10 @@ const MCP_NODE: &str = "node@22.23.3";
 /// The revisions of the protocol whose requirements are run, each on its own wire.
 const MCP_REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
-/// What would open terminals, load plugins or end tokens while it is tried; and what is answered with a status above 500 as it should
+/// What would open terminals, load plugins (`trigger_tool_change` does) or end tokens while it is tried; and what is answered with a status above 500 as it should
 /// be, which counts as an error of the server: 501 where only a connection has it, 503 where nobody listens.
 const EXCLUDED: &str =
-    r"plugin|auth|tokens|terminals|session\.(open|info)|event\.(subscribe|unsubscribe|recover|request)$";
+    r"plugin|trigger|auth|tokens|terminals|session\.(open|info)|event\.(subscribe|unsubscribe|recover|request)$";
 
 pub fn conformance(repo: &Repo, only: Option<&str>) -> Result<()> {
     if only.is_none_or(|only| only == "sockets") {
@@ -47,7 +47,8 @@ pub fn conformance(repo: &Repo, only: Option<&str>) -> Result<()> {
     commands::tests(repo)?;
     let folder = repo.target("conformance");
     let (host, url) = Host::start(repo, &folder)?;
-    let judges: [(&str, Judge); 3] = [("documents", documents), ("mcp", agents), ("rest", rest)];
+    // Agents last: for them a plugin comes and goes.
+    let judges: [(&str, Judge); 3] = [("documents", documents), ("rest", rest), ("mcp", agents)];
     for (name, judge) in judges {
         if only.is_none_or(|only| only == name) {
             judge(repo, &folder, &url)?;
