@@ -60,7 +60,63 @@ async fn files_are_listed_shown_put_edited_moved_copied_and_removed_from_a_shell
         let (code, _, err) = run(gone).await?;
         assert_eq!(code, 4, "{gone:?}: {err}");
     }
+    let (code, out, err) = run(&["cat", "none", "src/a.bin", "nor this"]).await?;
+    assert_eq!((code, out.starts_with("one\ntwo"), err.lines().count()), (4, true, 2), "the rest all the same: {err}");
     let (code, _, err) = run(&["cat", "../data/token"]).await?;
     assert_eq!(code, 1, "{err}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn paths_are_taken_as_shells_and_frameworks_write_them_and_errors_say_what_helps() -> Result<()> {
+    let host = Host::start().await?;
+    let here = tempfile::tempdir()?;
+    let source = here.path().join("source");
+    std::fs::write(&source, "new")?;
+    let source = source.to_str().unwrap_or_default();
+    std::fs::create_dir_all(host.directory.join("src/deep"))?;
+    for name in ["src/a", "src/[id].tsx", "src/i.tsx"] {
+        host.write_file(name, name)?;
+    }
+    for (arguments, code, said) in [
+        (&["files", "ls", "src/deep/"][..], 0, ""),
+        (&["files", "ls", "src/a"], 0, "src/a\n"),
+        (&["files", "put", source, "src/"], 0, "src/source: created"),
+        (&["files", "put", source, "src/deep"], 0, "src/deep/source: created"),
+        (&["files", "put", source, "nowhere/x"], 4, "--parents"),
+        (&["files", "cat", "src/[id].tsx"], 0, "src/[id].tsx"),
+        (&["files", "rm", "src/[id].tsx"], 0, "src/[id].tsx is deleted"),
+        (&["files", "cat", "src/[id].tsx"], 0, "src/i.tsx"),
+        (&["files", "mv", "src/a", "src/deep/"], 0, "src/a -> src/deep/a"),
+        (&["files", "rm", "src/"], 5, "--recursive"),
+        (&["files", "rm", "none", "src/i.tsx"], 4, "none"),
+        (&["files", "rm", "-r", "src/"], 0, "src is deleted"),
+    ] {
+        let (ended, out, err) = host.cli(arguments).await?;
+        let all = format!("{out}{err}");
+        assert_eq!((ended, all.contains(said)), (code, true), "{arguments:?}: {all}");
+    }
+    assert!(!host.directory.join("src").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_enough_closes_the_pipe_and_nobody_complains() -> Result<()> {
+    let host = Host::start().await?;
+    // More than any pipe holds.
+    std::fs::create_dir(host.directory.join("d"))?;
+    std::fs::write(host.directory.join("d/large"), "a line of it\n".repeat(400_000))?;
+    for number in 0..3_000 {
+        host.write_file(&format!("d/{number:0200}"), "")?;
+    }
+    for arguments in ["cat d/large", "ls d", "ls --json d", "search --max-results 20000 line d", "find 0", "pack d"] {
+        let mut command = tokio::process::Command::new("sh");
+        command.args(["-c", "\"$0\" files \"$@\" | head -c 10", &*Host::program().to_string_lossy()]);
+        command.args(arguments.split(' ')).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("MIDPLANE_URL", &host.url).env("MIDPLANE_TOKEN", &host.token);
+        let output = command.output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.stdout.len() == 10 && said.is_empty(), "{arguments}: {said}");
+    }
     Ok(())
 }

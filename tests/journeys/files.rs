@@ -151,3 +151,34 @@ async fn what_the_rules_ignore_is_listed_when_asked_for_and_every_entry_says_so_
     assert_eq!(out, "src/keep.log\n");
     Ok(())
 }
+
+#[tokio::test]
+async fn names_that_no_path_can_name_are_counted_and_odd_ones_work() -> Result<()> {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+    let host = Host::start().await?;
+    std::fs::create_dir(host.directory.join("d"))?;
+    for name in [&b"d/\xff"[..], b"d/gr\xfcn", b"\xfe"] {
+        // Some file systems have no such names.
+        if std::fs::write(host.directory.join(OsStr::from_bytes(name)), "").is_err() {
+            return Ok(());
+        }
+    }
+    let long = "n".repeat(255);
+    for name in ["new\nline", " spaces ", "-dash", "gr\u{fc}n \u{1f600}", "back\\slash", &long] {
+        host.write_file(&format!("d/{name}"), name)?;
+    }
+    let mut client = host.connect().await?;
+    let first = client.call("files.list", json!({ "depth": 2, "limit": 3 })).await?;
+    assert_eq!((&first["unnameable"], first["entries"].as_array().map(Vec::len)), (&json!(3), Some(3)), "{first}");
+    let rest = client.call("files.list", json!({ "depth": 2, "cursor": first["next_cursor"] })).await?;
+    assert_eq!((&rest["unnameable"], rest["entries"].as_array().map(Vec::len)), (&json!(null), Some(4)), "{rest}");
+    for entry in first["entries"].as_array().into_iter().chain(rest["entries"].as_array()).flatten().skip(1) {
+        let read = client.call("files.read", json!({ "path": entry["path"] })).await?;
+        assert_eq!(read["content"], entry["name"]);
+    }
+    let (code, out, err) = host.cli(&["files", "ls", "d"]).await?;
+    assert_eq!((code, err.contains("2 left out"), out.lines().count()), (0, true, 6), "{out}{err}");
+    let (code, out, err) = host.cli(&["files", "cat", "d/new\nline", "d/-dash", "d/back\\slash"]).await?;
+    assert_eq!((code, &*out), (0, "new\nline-dashback\\slash"), "{err}");
+    Ok(())
+}

@@ -296,6 +296,40 @@ async fn an_upload_is_its_owners_and_only_an_administrator_sees_it_and_gives_it_
     Ok(())
 }
 
+#[tokio::test]
+async fn a_put_of_the_command_line_goes_on_with_the_next_host_when_one_is_killed_in_the_midst_of_it() -> Result<()> {
+    let host = Host::start().await?;
+    let here = tempfile::tempdir()?;
+    let source = here.path().join("source");
+    let content: Vec<u8> = (0..64).flat_map(piece).collect();
+    std::fs::write(&source, &content)?;
+    let mut put = tokio::process::Command::new(Host::program())
+        .env_clear()
+        .env("MIDPLANE_DATA", host.data())
+        .args(["files", "put"])
+        .arg(&source)
+        .arg("large")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let gathered = || -> u64 {
+        let uploads = std::fs::read_dir(host.directory.join(".midplane/uploads"));
+        let sizes = uploads.into_iter().flatten().flatten().map(|upload| upload.path().join("gathered").metadata());
+        sizes.flatten().map(|facts| facts.len()).sum()
+    };
+    while gathered() < 4 * PIECE as u64 {
+        ensure!(put.try_wait()?.is_none(), "it has ended before anything came");
+        tokio::task::yield_now().await;
+    }
+    let host = host.kill_and_restart().await?;
+    let done = put.wait_with_output().await?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!((done.status.code(), said.contains("trying again")), (Some(0), true), "{said}");
+    assert!(std::fs::read(host.directory.join("large"))? == content);
+    Ok(())
+}
+
 /// The most memory that a process has had, in KiB.
 fn peak_kib(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;

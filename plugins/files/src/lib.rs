@@ -90,7 +90,8 @@ impl Files for Plugin {
         let (hidden, ignored) = (hidden.unwrap_or(false), ignored.unwrap_or(false));
         let page = disk::list_described(path, &disk::ListOptions { depth, limit, cursor, hidden, ignored })?;
         let entries = page.entries.into_iter().map(entry::listed).collect();
-        Ok(Page { entries, next_cursor: page.next_cursor })
+        let unnameable = Some(page.unnameable).filter(|count| *count > 0);
+        Ok(Page { entries, next_cursor: page.next_cursor, unnameable })
     }
 
     fn read(path: String, range: Option<Range>, encoding: Option<Encoding>) -> Result<Content, Error> {

@@ -59,7 +59,8 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Where the next page begins; none on the last page. Opaque.
     pub next_cursor: Option<String>,
-    /// Entries left out because their names are not UTF-8, so that no path could name them.
+    /// Entries left out because their names are not UTF-8, so that no path could name them; of the directories whose content begins
+    /// on this page.
     pub unnameable: usize,
 }
 
@@ -107,7 +108,10 @@ impl Page<'_> {
     fn fill(&mut self, level: Level, depth: usize) -> Result<bool, Errno> {
         let Level { directory, path, rules, ignored, left_out } = level;
         let (names, unnameable) = names(&directory)?;
-        self.listing.unnameable += unnameable;
+        // Told once, with the page on which the directory's content begins.
+        if self.after.as_ref().is_none_or(|after| path >= *after) && self.listing.entries.len() < self.limit {
+            self.listing.unnameable += unnameable;
+        }
         let rules = match self.options.ignored {
             Ignored::Unasked => rules,
             _ => rules.enter(&path, &directory, |name| names.binary_search_by(|entry| (**entry).cmp(name)).is_ok()),

@@ -107,3 +107,70 @@ fn bytes(scanned: &Scanned) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ignore::overrides::Override;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{
+        super::{FileHits, scan::Room, walk::Choice},
+        *,
+    };
+    use crate::files::{RelativePath, Root};
+
+    fn stop(after: Duration) -> Stop {
+        Stop::new(CancellationToken::new(), after)
+    }
+
+    fn line(files: u64) -> (tempfile::TempDir, Line) {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        for n in 0..files {
+            std::fs::write(dir.path().join(n.to_string()), "").expect("write");
+        }
+        let root = Root::open(dir.path()).expect("root");
+        let choice = Choice { overrides: Override::empty(), hidden: false, ignored: true };
+        let never = stop(Duration::from_secs(3600));
+        let walk = Walk::new(root.jail(), &RelativePath::root(), choice, never).expect("walk");
+        (dir, Line::new(walk))
+    }
+
+    /// Whether there is room for another file. The walk itself has not stopped.
+    fn has_room(line: &Line) -> bool {
+        !line.take(&stop(Duration::ZERO)).is_empty()
+    }
+
+    #[test]
+    fn workers_are_ahead_by_so_many_files_and_no_more() {
+        let (_dir, line) = line(SEARCH_AHEAD_FILES_MAX + 100);
+        let never = stop(Duration::from_secs(3600));
+        let mut taken = 0;
+        while taken < SEARCH_AHEAD_FILES_MAX {
+            taken += line.take(&never).len() as u64;
+        }
+        assert!(!has_room(&line));
+        let mut waiting = Waiting::default();
+        assert!(waiting.add(vec![(1, Scanned::Nothing)], &line).is_empty(), "0 is told first");
+        assert!(!has_room(&line));
+        assert_eq!(waiting.add(vec![(0, Scanned::Nothing)], &line).len(), 2);
+        assert!(has_room(&line));
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_is_bounded_in_bytes() {
+        let (_dir, line) = line(100);
+        let never = stop(Duration::from_secs(3600));
+        assert!(!line.take(&never).is_empty());
+        let found = |bytes| {
+            let hits = FileHits { path: RelativePath::root(), version: None, hits: Vec::new() };
+            Scanned::Found(hits, Room { results: 1, bytes })
+        };
+        let mut waiting = Waiting::default();
+        waiting.add(vec![(1, found(SEARCH_AHEAD_BYTES_MAX))], &line);
+        assert!(!has_room(&line));
+        assert_eq!(waiting.add(vec![(0, found(SEARCH_AHEAD_BYTES_MAX))], &line).len(), 2);
+        assert!(has_room(&line));
+    }
+}

@@ -17,6 +17,8 @@ pub struct Degraded {
 pub enum Reason {
     /// The kernel's limit for the user is reached.
     KernelLimit,
+    /// The user has as many watchers as the kernel allows, so that there is none for this tree.
+    NoWatcher,
     /// The watcher's own part of that limit is used up.
     Budget { directories: usize },
     /// Changes by other machines are not seen by this one's kernel.
@@ -33,6 +35,7 @@ impl Reason {
     pub fn code(self) -> &'static str {
         match self {
             Self::KernelLimit => "kernel_limit",
+            Self::NoWatcher => "no_watcher",
             Self::Budget { .. } => "budget",
             Self::RemoteFiles => "remote_files",
             Self::Refused => "refused",
@@ -47,6 +50,10 @@ impl fmt::Display for Reason {
             Self::KernelLimit => f.write_str(
                 "the kernel watches no more directories for this user, so some are polled; raise \
                  fs.inotify.max_user_watches (sysctl), or let .gitignore name what need not be watched",
+            ),
+            Self::NoWatcher => f.write_str(
+                "the kernel gives this user no more watchers, so everything is polled; raise \
+                 fs.inotify.max_user_instances (sysctl), or end programs that watch files, and start the host again",
             ),
             Self::Budget { directories } => write!(
                 f,

@@ -27,7 +27,8 @@ const PER_DIRECTORY: bool = cfg!(any(target_os = "linux", target_os = "android")
 pub(super) struct WatchedDisk {
     root: Root,
     exclusions: Arc<Exclusions>,
-    kernel: RecommendedWatcher,
+    /// None where the user has no more of them.
+    kernel: Option<RecommendedWatcher>,
     status: Arc<Status>,
     budget: Budget,
     watched: HashSet<RelativePath>,
@@ -39,19 +40,34 @@ pub(super) struct WatchedDisk {
 }
 
 impl WatchedDisk {
-    /// Watches the root, without which nothing can be watched.
+    /// Watches the root, or has it polled where the kernel's limits are reached.
     pub fn new(
         root: Root,
         exclusions: Arc<Exclusions>,
-        mut kernel: RecommendedWatcher,
+        kernel: notify::Result<RecommendedWatcher>,
         status: Arc<Status>,
         budget: Budget,
     ) -> notify::Result<Self> {
         let mode = if PER_DIRECTORY { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive };
-        kernel.watch(root.location(), mode)?;
-        let watched = HashSet::from([RelativePath::root()]);
-        let (polled, rules) = (BTreeSet::new(), HashMap::new());
-        let disk = Self { root, exclusions, kernel, status, budget, watched, polled, rules, degraded: None };
+        let (kernel, reason) = match kernel {
+            Ok(mut kernel) => match kernel.watch(root.location(), mode) {
+                Ok(()) => (Some(kernel), None),
+                Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => {
+                    (Some(kernel), Some(Reason::KernelLimit))
+                }
+                Err(error) => return Err(error),
+            },
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the kernel gives no watcher");
+                (None, Some(Reason::NoWatcher))
+            }
+        };
+        let (watched, polled, rules) = (HashSet::new(), BTreeSet::new(), HashMap::new());
+        let mut disk = Self { root, exclusions, kernel, status, budget, watched, polled, rules, degraded: None };
+        match reason {
+            Some(reason) => disk.poll(&RelativePath::root(), reason),
+            None => _ = disk.watched.insert(RelativePath::root()),
+        }
         disk.count();
         Ok(disk)
     }
@@ -98,13 +114,15 @@ impl WatchedDisk {
         }
         let reason = if remote {
             Reason::RemoteFiles
+        } else if self.kernel.is_none() {
+            Reason::NoWatcher
         } else if self.watched.len() >= self.budget.directories && !self.watched.contains(directory) {
             Reason::Budget { directories: self.budget.directories }
         } else {
             // By path, because the kernel's interface wants one. If a link has come in between, we get hints about another
             // place, and every look that follows from them stays in the jail.
             let path = self.root.location().join(directory.as_str());
-            match self.kernel.watch(&path, RecursiveMode::NonRecursive) {
+            match self.kernel.as_mut().map_or(Ok(()), |kernel| kernel.watch(&path, RecursiveMode::NonRecursive)) {
                 Ok(()) => {
                     self.watched.insert(directory.clone());
                     self.polled.remove(directory);
@@ -174,9 +192,11 @@ impl Disk for WatchedDisk {
     fn leave(&mut self, directory: &RelativePath) {
         self.rules.remove(directory);
         self.polled.remove(directory);
-        if self.watched.remove(directory) {
+        if self.watched.remove(directory)
+            && let Some(kernel) = &mut self.kernel
+        {
             // The kernel may have dropped it with the directory.
-            _ = self.kernel.unwatch(&self.root.location().join(directory.as_str()));
+            _ = kernel.unwatch(&self.root.location().join(directory.as_str()));
         }
         self.count();
     }

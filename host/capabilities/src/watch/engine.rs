@@ -72,7 +72,7 @@ impl Engine {
         let Setup { root, exclusions, budget, subscribers, status, wake } = setup;
         let tap =
             Tap { location: root.location().to_owned(), exclusions: exclusions.clone(), status: status.clone(), wake };
-        let kernel = RecommendedWatcher::new(tap, Config::default().with_follow_symlinks(false))?;
+        let kernel = RecommendedWatcher::new(tap, Config::default().with_follow_symlinks(false));
         let mut disk = WatchedDisk::new(root, exclusions, kernel, status.clone(), budget)?;
         let mut tree = Tree::default();
         tree.learn(&mut disk);

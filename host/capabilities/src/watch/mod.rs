@@ -33,6 +33,7 @@ use std::{
         mpsc::SyncSender,
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 pub use budget::Budget;
@@ -175,8 +176,8 @@ impl Watcher {
     /// not known within `WATCH_START_MAX` is learned in the background, and then a `rescan` of everything is told.
     ///
     /// # Errors
-    /// [`WatchError::Watch`] when the kernel refuses the root itself. Directories below that it refuses (there is a
-    /// limit per user) are polled, and told as [`Degraded`].
+    /// [`WatchError::Watch`] when the root itself cannot be watched for another reason than a limit. What the kernel's limits for the
+    /// user do not allow is polled, and told as [`Degraded`].
     pub async fn start(root: &Root, exclusions: Exclusions) -> Result<Self, WatchError> {
         Self::within(root, exclusions, Budget::of_system()).await
     }
@@ -186,7 +187,17 @@ impl Watcher {
     /// # Errors
     /// As [`Watcher::start`].
     pub async fn within(root: &Root, exclusions: Exclusions, budget: Budget) -> Result<Self, WatchError> {
-        let status = Arc::new(Status::default());
+        Self::begin(root, exclusions, budget, Arc::default(), WATCH_START_MAX).await
+    }
+
+    /// Waits for so long until the tree is known.
+    async fn begin(
+        root: &Root,
+        exclusions: Exclusions,
+        budget: Budget,
+        status: Arc<Status>,
+        patience: Duration,
+    ) -> Result<Self, WatchError> {
         let subscribers = Arc::new(Subscribers::default());
         // One signal is as good as many: who finds one there need not send another.
         let (wake, signals) = std::sync::mpsc::sync_channel(1);
@@ -204,7 +215,7 @@ impl Watcher {
             .spawn(move || engine::run(setup, &signals, ready))
             .map_err(|source| WatchError::Start { source })?;
         let watcher = Self { subscribers, status, running: Mutex::new(Some(Running { wake, thread })) };
-        match tokio::time::timeout(WATCH_START_MAX, started).await {
+        match tokio::time::timeout(patience, started).await {
             Ok(started) => started.unwrap_or(Err(WatchError::Stopped))?,
             Err(_) => watcher.status.late.store(true, Ordering::Release),
         }

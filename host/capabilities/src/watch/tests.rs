@@ -1,6 +1,6 @@
 //! Real directories, real notifications.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use bytes::Bytes;
 
@@ -385,4 +385,63 @@ async fn a_directory_that_was_made_again_with_the_same_number_is_watched_again()
         fs::write(watched.at(&later), "").expect("write");
         watched.until(&later).await;
     }
+}
+
+#[tokio::test]
+async fn a_tree_that_takes_too_long_to_know_is_known_later_and_then_read_again() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    fs::create_dir(dir.path().join("beyond")).expect("mkdir");
+    let root = Root::open(dir.path()).expect("root");
+    let status = Arc::new(Status::default());
+    // Whoever is beyond the budget has to be noted there, which is how the start is held up.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn({
+        let status = status.clone();
+        move || {
+            let _held = status.degraded();
+            hold.send(()).expect("send");
+            _ = released.recv();
+        }
+    });
+    held.recv().expect("held");
+    let budget = Budget { directories: 1, entries: 1000 };
+    let begin = Watcher::begin(&root, Exclusions::default(), budget, status, Duration::from_millis(50));
+    let watcher = begin.await.expect("watcher");
+    let mut batches = watcher.subscribers.add(Scope::everything(), None);
+    fs::write(dir.path().join("meanwhile"), "").expect("write");
+    drop(release);
+    holder.join().expect("join");
+    let first = tokio::time::timeout(Duration::from_secs(20), batches.recv()).await.expect("in time").expect("open");
+    assert_eq!(first.rescan, Some(Rescan::unrepaired(RelativePath::root())));
+    assert_eq!(watcher.stats().polled, 1);
+}
+
+/// Where name spaces are not to be had nothing is shown.
+#[tokio::test]
+async fn where_the_kernel_gives_no_watcher_everything_is_polled_and_that_is_said() {
+    const INSIDE: &str = "MIDPLANE_TEST_WITHOUT_WATCHERS";
+    if std::env::var_os(INSIDE).is_none() {
+        let without = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["-Ur", "sh", "-c", without]);
+        let possible = std::process::Command::new("unshare").args(["-Ur", "sh", "-c", without, "true"]).output();
+        if !possible.is_ok_and(|output| output.status.success()) {
+            return;
+        }
+        let name = "watch::tests::where_the_kernel_gives_no_watcher_everything_is_polled_and_that_is_said";
+        unshare.arg(std::env::current_exe().expect("this program")).args(["--exact", name]).env(INSIDE, "");
+        let again = unshare.output().expect("unshare");
+        let said = String::from_utf8_lossy(&again.stdout);
+        assert!(again.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let mut watched = Watched::new(|dir| fs::create_dir_all(dir.join("a/b")).expect("mkdir")).await;
+    let first = watched.batch().await.degraded.expect("said");
+    assert_eq!((first.path, first.reason), (RelativePath::root(), Reason::NoWatcher));
+    assert_eq!((watched.watcher.stats().watched, watched.watcher.stats().polled), (0, 3));
+    fs::write(watched.at("a/b/x"), "").expect("write");
+    watched.until("a/b/x").await;
+    fs::write(watched.at("y"), "").expect("write");
+    watched.until("y").await;
 }

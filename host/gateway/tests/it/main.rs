@@ -14,5 +14,6 @@ mod rpc;
 mod sessions;
 mod sockets;
 mod support;
+mod taking;
 mod tokens;
 mod vouching;

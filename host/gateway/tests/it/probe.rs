@@ -1,18 +1,23 @@
 //! A service for the tests: the methods of the specification's examples, one that waits, one that opens a channel, one that
 //! panics.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
+use bytes::Bytes;
 use midplane_model::{
     BoxFuture, Call, Channel, ChannelKind, ErrorCode, Fault, Frame, FrameSink, FrameSource, PluginName, Reply, Scope,
     ToolTraits,
+    bulk::{ByteSource, Download},
     channel::op,
     schema::{Function, Interface, Label},
 };
-use midplane_router::{Method, Owner, Router, Service};
+use midplane_router::{Method, Owner, Route, Router, Service, Template, Verb};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -59,7 +64,9 @@ pub fn register(router: &Router) -> Handles {
         "parts",
         "effect",
         "refuse",
+        "film",
     ];
+    let film = Route { verb: Verb::Get, template: Template::parse("/film").unwrap(), status: 200, raw: true };
     let method = |name: &&str| Method {
         name: (*name).into(),
         owner: owner.clone(),
@@ -73,7 +80,7 @@ pub fn register(router: &Router) -> Handles {
         }),
         scope: Scope::Read,
         service: probe.clone(),
-        routes: vec![],
+        routes: (*name == "film").then(|| film.clone()).into_iter().collect(),
         tool: (["subtract", "count", "parts", "wait", "boom", "effect"].contains(name)).then_some(ToolTraits::ADDS),
     };
     router.register(&owner, names.iter().map(method).collect());
@@ -93,6 +100,9 @@ impl Service for Probe {
         }
         if &*method.name == "effect" {
             return Box::pin(self.effect.clone().happen(call));
+        }
+        if &*method.name == "film" {
+            return Box::pin(std::future::ready(film(&call, self.effect.gate.clone())));
         }
         if &*method.name == "refuse" {
             self.effect.count.fetch_add(1, Ordering::SeqCst);
@@ -155,6 +165,29 @@ async fn report(method: Arc<str>, call: Call) -> Result<Reply, Fault> {
         }
     }
     Reply::of(&listens)
+}
+
+/// Bytes of no end that matters; they hold the gate as long as somebody may want them.
+fn film(call: &Call, held: Arc<Semaphore>) -> Result<Reply, Fault> {
+    let exchange = call.context.exchange.as_ref().ok_or_else(|| Fault::not_found("no exchange"))?;
+    exchange.answer_with(Download {
+        name: "film".into(),
+        media_type: "video/mp4".into(),
+        attachment: false,
+        version: "1".into(),
+        size: 1 << 32,
+        modified: SystemTime::UNIX_EPOCH,
+        source: Box::new(Film(held)),
+    })?;
+    Reply::of(&Value::Null)
+}
+
+struct Film(#[expect(dead_code, reason = "held, to be counted")] Arc<Semaphore>);
+
+impl ByteSource for Film {
+    fn read(&self, _: u64, length: usize) -> BoxFuture<'_, Result<Bytes, Fault>> {
+        Box::pin(std::future::ready(Ok(Bytes::from(vec![0; length]))))
+    }
 }
 
 struct Output(mpsc::UnboundedReceiver<Frame>);

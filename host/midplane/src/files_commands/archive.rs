@@ -30,10 +30,17 @@ pub async fn pack(arguments: &PackArguments) -> Result<(), Failure> {
     let mut progress = Progress::new(path, None);
     while let Some(frame) = answer.frame().await {
         let Ok(bytes) = frame.context("the host cut the archive off; its log says why")?.into_data() else { continue };
-        out.write_all(&bytes).await.context("the archive cannot be written")?;
+        match out.write_all(&bytes).await {
+            // Whoever reads has enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("the archive cannot be written")?,
+        }
         progress.moved(bytes.len());
     }
-    out.flush().await.context("the archive cannot be written")?;
+    match out.flush().await {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+        flushed => flushed.context("the archive cannot be written")?,
+    }
     progress.end();
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{EditArguments, MoveArguments, RemoveArguments, patterns};
+use super::{EditArguments, MoveArguments, RemoveArguments, each, patterns, with_remedy};
 use crate::client::{self, Connection, Failure};
 
 pub fn edit(arguments: &EditArguments) -> ExitCode {
@@ -52,10 +52,15 @@ pub async fn remove(arguments: &RemoveArguments) -> Result<(), Failure> {
     let RemoveArguments { paths, recursive, trash, target } = arguments;
     let mut connection = Connection::open(target).await?;
     let mut done = Vec::new();
-    for path in patterns::expand(target, &mut connection, paths).await? {
+    let paths = patterns::expand(target, &mut connection, paths).await?;
+    let removed = each(paths, async |path: String| {
         let params = json!({ "path": path, "recursive": recursive, "trash": trash });
-        done.push(client::call_within(target, &mut connection, "files.delete", params).await?);
-    }
+        let deleted = client::call_within(target, &mut connection, "files.delete", params).await;
+        let remedy = "--recursive deletes a directory with all that is in it, --trash so that it can be restored";
+        done.push(deleted.map_err(|failure| with_remedy(failure, "conflict", remedy))?);
+        Ok(true)
+    })
+    .await;
     client::print(target, &Value::Array(done), |done| {
         let lines = done.as_array().into_iter().flatten().map(|deleted| {
             let path = deleted["path"].as_str().unwrap_or_default();
@@ -66,5 +71,5 @@ pub async fn remove(arguments: &RemoveArguments) -> Result<(), Failure> {
         });
         lines.collect::<Vec<_>>().join("\n")
     });
-    Ok(())
+    removed
 }

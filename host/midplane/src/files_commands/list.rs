@@ -20,9 +20,16 @@ pub async fn run(arguments: &ListArguments) -> Result<(), Failure> {
     let target = &arguments.target;
     let mut connection = Connection::open(target).await?;
     let wanted = Wanted { hidden: arguments.all, ignored: arguments.ignored };
-    let entries = match patterns::is_pattern(&arguments.path) {
-        true => patterns::matches(target, &mut connection, &arguments.path, wanted).await?,
-        false => all(target, &mut connection, &arguments.path, arguments.depth, wanted).await?,
+    let path = &arguments.path;
+    let entries = match patterns::is_pattern(target, &mut connection, path).await {
+        true => patterns::matches(target, &mut connection, path, wanted).await?,
+        false => match all(target, &mut connection, path, arguments.depth, wanted).await {
+            // No directory: the entry itself, as `ls` shows it.
+            Err(Failure::Answer(error)) if error["data"]["code"] == "conflict" => {
+                vec![client::call_within(target, &mut connection, "files.stat", json!({ "path": path })).await?]
+            }
+            entries => entries?,
+        },
     };
     let listed = Value::Array(entries);
     client::print(target, &listed, |listed| {
@@ -47,6 +54,9 @@ pub async fn all(
         let mut page = client::call_within(target, connection, "files.list", params).await?;
         if let Value::Array(more) = page["entries"].take() {
             entries.extend(more);
+        }
+        if let Some(count) = page["unnameable"].as_u64() {
+            eprintln!("{count} left out, whose names are not UTF-8");
         }
         cursor = page["next_cursor"].take();
         if cursor.is_null() {

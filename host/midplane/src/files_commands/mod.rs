@@ -13,7 +13,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::{cli::Target, client};
+use crate::{
+    cli::Target,
+    client::{self, Failure},
+};
 
 #[derive(Subcommand)]
 pub enum FilesCommand {
@@ -21,7 +24,7 @@ pub enum FilesCommand {
     Ls(ListArguments),
     /// Write files to standard output.
     Cat {
-        #[arg(required = true)]
+        #[arg(required = true, value_parser = there)]
         paths: Vec<String>,
         #[command(flatten)]
         target: Target,
@@ -48,7 +51,7 @@ pub enum FilesCommand {
 
 #[derive(Args)]
 pub struct ListArguments {
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_parser = there)]
     path: String,
     /// Also names that begin with a dot.
     #[arg(short, long)]
@@ -66,11 +69,12 @@ pub struct ListArguments {
     target: Target,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct PutArguments {
     /// A file here; `-` is standard input.
     source: String,
-    /// Its path there.
+    /// Its path there, or the directory in which it keeps its name.
+    #[arg(value_parser = there)]
     path: String,
     /// Only if the file still has this version.
     #[arg(long)]
@@ -90,7 +94,7 @@ pub struct PutArguments {
 
 #[derive(Args)]
 pub struct PackArguments {
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_parser = there)]
     path: String,
     /// A file here; one that ends in `.zip` is a zip.
     #[arg(short, long)]
@@ -107,7 +111,7 @@ pub struct UnpackArguments {
     /// A file here; `-` is standard input.
     archive: String,
     /// A directory there; it is made if only it is missing.
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_parser = there)]
     to: String,
     /// The archive is a file there.
     #[arg(long)]
@@ -121,6 +125,7 @@ pub struct UnpackArguments {
 
 #[derive(Args)]
 pub struct EditArguments {
+    #[arg(value_parser = there)]
     path: String,
     /// The text to replace.
     #[arg(long)]
@@ -144,7 +149,7 @@ pub struct EditArguments {
 #[derive(Args)]
 pub struct MoveArguments {
     /// From where, and last: to where.
-    #[arg(required = true, num_args = 2..)]
+    #[arg(required = true, num_args = 2.., value_parser = there)]
     paths: Vec<String>,
     /// Replace a file that is there.
     #[arg(short = 'f', long)]
@@ -155,7 +160,7 @@ pub struct MoveArguments {
 
 #[derive(Args)]
 pub struct RemoveArguments {
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = there)]
     paths: Vec<String>,
     /// Directories with all that is in them.
     #[arg(short, long)]
@@ -165,6 +170,44 @@ pub struct RemoveArguments {
     trash: bool,
     #[command(flatten)]
     target: Target,
+}
+
+/// A path of the host, as a shell completes it: with a slash behind a directory.
+#[expect(clippy::unnecessary_wraps, reason = "the form that the parser of arguments wants")]
+fn there(path: &str) -> Result<String, std::convert::Infallible> {
+    let trimmed = path.trim_end_matches('/');
+    Ok(if trimmed.is_empty() { path } else { trimmed }.to_owned())
+}
+
+/// Adds a remedy to an error of this code.
+fn with_remedy(failure: Failure, code: &str, remedy: &str) -> Failure {
+    match failure {
+        Failure::Answer(mut error) if error["data"]["code"] == code => {
+            let message = format!("{}; {remedy}", error["message"].as_str().unwrap_or_default());
+            error["message"] = message.into();
+            Failure::Answer(error)
+        }
+        failure => failure,
+    }
+}
+
+/// Does one thing after the other, and the rest also where the host refuses one. Fails as the last one that did; the others are
+/// printed.
+async fn each<T>(things: Vec<T>, mut work: impl AsyncFnMut(T) -> Result<bool, Failure>) -> Result<(), Failure> {
+    let mut failed: Option<Failure> = None;
+    for thing in things {
+        match work(thing).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(failure @ Failure::Answer(_)) => {
+                if let Some(earlier) = failed.replace(failure) {
+                    eprintln!("midplane: {}", earlier.text());
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 pub fn run(command: FilesCommand) -> ExitCode {

@@ -2,19 +2,21 @@
 //! that would walk through all that was ever built.
 
 use globset::{GlobBuilder, GlobMatcher};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::list::{self, Wanted};
 use crate::{
     cli::Target,
-    client::{Connection, Failure},
+    client::{self, Connection, Failure},
 };
 
 /// As deep as a listing goes.
 const DEPTH_MAX: usize = 16;
 
-pub fn is_pattern(path: &str) -> bool {
+/// Whether a path is to be matched: an entry that really has such a name, as `[id].tsx`, comes first.
+pub async fn is_pattern(target: &Target, connection: &mut Connection, path: &str) -> bool {
     path.contains(['*', '?', '[', '{'])
+        && client::call_within(target, connection, "files.stat", json!({ "path": path })).await.is_err()
 }
 
 /// The paths that a command is about: as given, or those that fit.
@@ -24,7 +26,7 @@ pub fn is_pattern(path: &str) -> bool {
 pub async fn expand(target: &Target, connection: &mut Connection, paths: &[String]) -> Result<Vec<String>, Failure> {
     let mut expanded = Vec::new();
     for path in paths {
-        if !is_pattern(path) {
+        if !is_pattern(target, connection, path).await {
             expanded.push(path.clone());
             continue;
         }
@@ -58,7 +60,7 @@ pub async fn matches(
     let found: Vec<Value> = entries.into_iter().filter(fits).collect();
     if found.is_empty() {
         let message = format!("nothing fits {pattern:?}");
-        return Err(Failure::Answer(serde_json::json!({ "message": message, "data": { "code": "not_found" } })));
+        return Err(Failure::Answer(json!({ "message": message, "data": { "code": "not_found" } })));
     }
     Ok(found)
 }

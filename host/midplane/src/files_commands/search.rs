@@ -18,6 +18,7 @@ pub struct SearchArguments {
     /// The text, sought in every line.
     query: String,
     /// A directory, or the one file to search.
+    #[arg(value_parser = super::there)]
     path: Option<String>,
     /// The query is a regular expression.
     #[arg(short = 'e', long)]

@@ -1,7 +1,9 @@
 //! Whole files to and from the host, as they are.
 
 use std::{
+    ffi::OsStr,
     io::{IsTerminal as _, Write as _},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -14,7 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::{PutArguments, patterns, upload};
+use super::{PutArguments, each, patterns, upload, with_remedy};
 use crate::{
     cli::Target,
     client::{self, Connection, Failure},
@@ -31,7 +33,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 pub async fn cat(target: &Target, paths: &[String]) -> Result<(), Failure> {
     let mut connection = Connection::open(target).await?;
     let paths = patterns::expand(target, &mut connection, paths).await?;
-    for path in paths {
+    each(paths, async |path: String| {
         let request = http::Request::new("GET", &content(&path));
         let (length, mut answer) = http::send(target, request, http::empty()).await?;
         let mut progress = Progress::new(&path, length);
@@ -40,17 +42,39 @@ pub async fn cat(target: &Target, paths: &[String]) -> Result<(), Failure> {
             let Ok(bytes) = frame.context("the host cut the file off")?.into_data() else { continue };
             if output.write_all(&bytes).is_err() {
                 // A closed pipe (`| head`) is how a reader says that it has enough.
-                return Ok(());
+                return Ok(false);
             }
             progress.moved(bytes.len());
         }
         progress.end();
-    }
-    Ok(())
+        Ok(true)
+    })
+    .await
 }
 
 /// A file here, or standard input, becomes a file there.
 pub async fn put(arguments: &PutArguments) -> Result<(), Failure> {
+    let arguments = &in_its_directory(arguments).await?;
+    let remedy = "--parents makes missing directories";
+    put_at(arguments).await.map_err(|failure| match arguments.parents {
+        true => failure,
+        false => with_remedy(failure, "not_found", remedy),
+    })
+}
+
+/// Into a directory that is there, under its own name.
+async fn in_its_directory(arguments: &PutArguments) -> Result<PutArguments, Failure> {
+    let name = Path::new(&arguments.source).file_name().and_then(OsStr::to_str).filter(|_| arguments.source != "-");
+    let there = upload::stat(&arguments.target, &arguments.path).await;
+    let path = match (there, name) {
+        (Ok(entry), Some(name)) if entry["kind"] == "directory" => format!("{}/{name}", arguments.path),
+        (Err(failure @ (Failure::Unreachable(_) | Failure::Unauthenticated(_))), _) => return Err(failure),
+        _ => arguments.path.clone(),
+    };
+    Ok(PutArguments { path, ..arguments.clone() })
+}
+
+async fn put_at(arguments: &PutArguments) -> Result<(), Failure> {
     let PutArguments { source, path, if_version, new, parents, durable, target } = arguments;
     let (length, input): (Option<u64>, Box<dyn AsyncRead + Send + Unpin>) = match source.as_str() {
         "-" => (None, Box::new(tokio::io::stdin())),

@@ -126,8 +126,8 @@ async fn append(arguments: &PutArguments, file: &File, id: &str, offset: u64, si
     http::json(&arguments.target, request, body(Box::new(tokio::fs::File::from_std(rest)), progress)).await
 }
 
-/// Of a file that is there: what `write` would have said of it.
-async fn stat(target: &Target, path: &str) -> Result<Value, Failure> {
+/// What is there; of a file that is what `write` would have said of it.
+pub async fn stat(target: &Target, path: &str) -> Result<Value, Failure> {
     let address = format!("/api/v1/files/stat?path={}", super::transfer::encoded(path));
     http::json(target, http::Request::new("GET", &address), http::empty()).await
 }

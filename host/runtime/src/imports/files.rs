@@ -175,6 +175,7 @@ impl files::Host for Guest {
         answer(self.in_time(list(granted, options)).await.map(|listing| files::DescribedPage {
             entries: listing.entries.iter().map(described).collect(),
             next_cursor: listing.next_cursor,
+            unnameable: u32::try_from(listing.unnameable).unwrap_or(u32::MAX),
         }))
     }
 

@@ -7,6 +7,7 @@ use super::{
     super::tests::{Case, code, rel},
     *,
 };
+use crate::small_disk::SmallDisk;
 
 fn of(size: u64) -> UploadOptions {
     UploadOptions { size, sha256: None, owner: None, write: WriteOptions::default() }
@@ -133,4 +134,28 @@ async fn uploads_have_a_number_and_a_size() {
     append(&case.root, &ids[0], 0, b"x").await.expect("append");
     begin(&case.root, "a", of(1)).await.expect("one of them is complete");
     assert_eq!(code(begin(&case.root, "a", of(STREAM_BYTES_MAX + 1)).await), "too_large");
+}
+
+#[tokio::test]
+async fn an_upload_whose_space_the_file_system_does_not_keep_ends_when_the_disk_is_full() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let Some(_disk) = SmallDisk::mount(folder.path(), 256) else {
+        return SmallDisk::elsewhere(
+            "files::uploads::tests::an_upload_whose_space_the_file_system_does_not_keep_ends_when_the_disk_is_full",
+        );
+    };
+    let root = Root::open(folder.path()).expect("root");
+    let id = begin(&root, "a", of(150 * 1024)).await.expect("begin");
+    let mut appending = root.append_upload(&id, 0, None, None).await.expect("append");
+    appending.write(Bytes::from(vec![b'x'; 8 * 1024])).await.expect("write");
+    // Gives back what was reserved, so that it is as where nothing can be.
+    let gathered = folder.path().join(".midplane/uploads").join(&id).join("gathered");
+    File::options().write(true).open(gathered).expect("open").set_len(8 * 1024).expect("truncate");
+    let other = root.write(&rel("b"), Bytes::from(vec![b'x'; 200 * 1024]), WriteOptions::default()).await;
+    other.expect("the space is free");
+    assert_eq!(code(appending.write(Bytes::from(vec![b'x'; 142 * 1024])).await), "no_space");
+    drop(appending);
+    assert!(root.uploads().await.expect("list").is_empty(), "it does not keep the disk full");
+    assert!(!folder.path().join("a").exists());
+    root.write(&rel("c"), Bytes::from(vec![b'x'; 8 * 1024]), WriteOptions::default()).await.expect("room again");
 }
