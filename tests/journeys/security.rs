@@ -1,6 +1,6 @@
 use anyhow::{Context as _, Result};
-use midplane_tests::{Client, Host, Options, copy_folder, guest, request};
-use serde_json::json;
+use midplane_tests::{Client, Host, Options, copy_folder, guest, request, set_in_manifest};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn without_a_token_there_is_only_health() -> Result<()> {
@@ -85,5 +85,45 @@ async fn what_a_plugin_was_not_granted_is_denied_by_the_name_of_the_grant() -> R
         );
     }
     assert_eq!(client.call("asker.environment", json!({})).await?, json!([[], 0]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_plugin_administers_in_somebodys_name_is_in_the_audit_log() -> Result<()> {
+    let mut host = Host::start_with(Options::default(), |plugins| {
+        let folder = plugins.join("asker");
+        copy_folder(&guest("asker")?, &folder)?;
+        let grants = "description = \"\"\n[grants]\nmethods = [\"plugin.*\"]";
+        set_in_manifest(&folder, "description", grants)
+    })
+    .await?;
+    let mut client = host.connect().await?;
+    client.call("asker.call", json!(["plugin.disable", { "name": "terminals" }])).await?;
+    assert_eq!(client.fault("asker.call", json!(["plugin.enable", { "name": "none" }])).await?.0, "not_found");
+    host.stop().await?;
+    let log = std::fs::read_to_string(host.data().join("audit.log"))?;
+    let entries: Vec<Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let administered = entries.iter().filter(|entry| entry["kind"] == "administered");
+    let told: Vec<_> = administered
+        .map(|entry| json!([entry["principal"], entry["plugin"], entry["what"], entry["outcome"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [json!(["owner", "asker", "plugin.disable", "ok"]), json!(["owner", "asker", "plugin.enable", "not_found"]),]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_hammers_the_door_is_counted_to_the_last_and_fills_no_disk() -> Result<()> {
+    let mut host = Host::start().await?;
+    for _ in 0..100 {
+        assert_eq!(request(&host.url, "GET", "/metrics", &[], "").await?.status, 401);
+    }
+    host.stop().await?;
+    let log = std::fs::read_to_string(host.data().join("audit.log"))?;
+    let entries: Vec<Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let refused = entries.iter().filter(|entry| entry["kind"] == "refused");
+    assert_eq!(refused.map(|entry| entry["count"].as_u64().unwrap_or(1)).sum::<u64>(), 100, "{log}");
     Ok(())
 }

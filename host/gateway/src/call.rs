@@ -7,11 +7,8 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use midplane_model::{
-    Call, CallContext, Deadline, Effects, ErrorCode, Fault, Peer, Positions, Principal, Reply, Scope,
-};
+use midplane_model::{Call, CallContext, Deadline, Effects, ErrorCode, Fault, Peer, Positions, Principal, Reply};
 use midplane_protocol::{Id, Invocation, Meta};
-use midplane_router::Router;
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
@@ -70,23 +67,17 @@ impl Shared {
     /// Does what is asked. A panic of a service is an answer too: the caller would wait for ever otherwise.
     pub(crate) async fn work(&self, invocation: Invocation, context: CallContext) -> Result<Success, Fault> {
         let effects = context.effects.clone();
-        let (request_id, principal) = (context.request_id.clone(), context.principal.name.clone());
-        let method = invocation.method.clone();
-        let mut administers = false;
+        let request_id = context.request_id.clone();
         let work = async {
             self.wait_for(invocation.meta.after.as_deref(), &context).await?;
             let found = self.router.find(&invocation.method)?;
-            administers = found.scope == Scope::Admin;
             let call = Call { method: invocation.method, params: invocation.params, context };
-            Router::call_found(&found, call).await
+            self.router.call_found(&found, call).await
         };
         let answer = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(%request_id, "a service panicked");
             Err(Fault::internal())
         });
-        if administers {
-            self.audit.administered(&principal, &method, &request_id, &answer);
-        }
         answer.map(|reply| Success { reply, at: effects.positions() })
     }
 

@@ -95,7 +95,9 @@ impl Gateway {
             () = shutdown.cancelled() => stop.cancel(),
         }
         tracing::info!(sockets = shared.connections.len(), "stopping");
-        finish(&shared, accepting).await
+        let finished = finish(&shared, accepting).await;
+        shared.audit.settle();
+        finished
     }
 }
 
@@ -106,6 +108,7 @@ async fn sweep(shared: &Shared) -> Infallible {
         due.tick().await;
         shared.sessions.sweep();
         shared.vouching.sweep();
+        shared.audit.settle();
     }
 }
 

@@ -90,6 +90,7 @@ impl Shared {
             config,
         };
         crate::native::register(&shared, broker)?;
+        shared.router.tell(shared.audit.clone());
         Ok(Arc::new(shared))
     }
 

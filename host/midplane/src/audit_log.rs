@@ -124,6 +124,7 @@ mod tests {
             time: "2026-11-24T00:00:00.000Z".into(),
             kind: "refused",
             principal: None,
+            plugin: None,
             token: None,
             what: Some(what.into()),
             request_id: None,

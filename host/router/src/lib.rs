@@ -13,6 +13,7 @@ mod registry;
 mod rest;
 mod tools;
 mod wit;
+mod witness;
 
 pub use asyncapi::asyncapi;
 pub use describe::{describe_interface, json_schema, openrpc, param_schemas};
@@ -22,3 +23,4 @@ pub use registry::{Method, Methods, Owner, Router, Service};
 pub use rest::{Found, REST_PREFIX, Route, Template, Verb, Wanted};
 pub use tools::{Tool, check_tool, tool_name, tools};
 pub use wit::{WitError, interface_methods, interfaces_of_component, interfaces_of_packages};
+pub use witness::Witness;

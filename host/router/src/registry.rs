@@ -1,6 +1,9 @@
 //! The method table: replaced as a whole when an owner's methods change, read without a lock.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use midplane_model::{
@@ -10,7 +13,10 @@ use midplane_model::{
 use tokio::sync::watch;
 use tracing::Instrument;
 
-use crate::rest::{Route, RouteTable, Verb, Wanted};
+use crate::{
+    rest::{Route, RouteTable, Verb, Wanted},
+    witness::{Told, Witness},
+};
 
 /// Serves calls. Implementations never block the thread; dropping the future gives the call up. Before they do anything that
 /// a second attempt would do again, they ask [`Effects::begin`](midplane_model::Effects::begin).
@@ -67,6 +73,7 @@ pub struct Router {
     table: ArcSwap<Table>,
     /// How often methods have been replaced.
     replaced: watch::Sender<u64>,
+    witness: OnceLock<Arc<dyn Witness>>,
 }
 
 /// Methods and, derived from them, their routes: replaced together.
@@ -93,6 +100,11 @@ impl Router {
             Table::of(all)
         });
         self.replaced.send_modify(|count| *count += 1);
+    }
+
+    /// Who hears of administrative calls from now on. The first one that is named stays.
+    pub fn tell(&self, witness: Arc<dyn Witness>) {
+        _ = self.witness.set(witness);
     }
 
     /// Resolves whenever an owner has replaced its methods; several replacements may be one change.
@@ -156,23 +168,33 @@ impl Router {
     /// `method_not_found`, `forbidden` (with `scope`), `timeout`, `cancelled`, or what the service answers.
     pub async fn call(&self, call: Call) -> Result<Reply, Fault> {
         let method = self.find(&call.method)?;
-        Self::call_found(&method, call).await
+        self.call_found(&method, call).await
     }
 
     /// As [`Self::call`], of a method that [`Self::find`] gave for this call.
     ///
     /// # Errors
     /// `forbidden` (with `scope`), `timeout`, `cancelled`, or what the service answers.
-    pub async fn call_found(method: &Arc<Method>, call: Call) -> Result<Reply, Fault> {
-        method.admit(&call.context.principal)?;
+    pub async fn call_found(&self, method: &Arc<Method>, call: Call) -> Result<Reply, Fault> {
+        let witness = self.witness.get().filter(|_| method.scope == Scope::Admin);
+        let told = witness.map(|witness| Told::new(witness, &call));
         let deadline = call.context.deadline;
         let cancel = call.context.cancel.clone();
-        let span = tracing::debug_span!("call", method = %call.method, request_id = %call.context.request_id);
-        let answer = method.service.call(method, call).instrument(span);
-        tokio::select! {
-            answer = tokio::time::timeout_at(deadline.at().into(), answer) => answer.unwrap_or_else(|_| Err(deadline.fault())),
-            () = cancel.cancelled() => Err(Fault::new(ErrorCode::Cancelled, "the caller cancelled this call")),
+        let answer = match method.admit(&call.context.principal) {
+            Err(fault) => Err(fault),
+            Ok(()) => {
+                let span = tracing::debug_span!("call", method = %call.method, request_id = %call.context.request_id);
+                let answer = method.service.call(method, call).instrument(span);
+                tokio::select! {
+                    answer = tokio::time::timeout_at(deadline.at().into(), answer) => answer.unwrap_or_else(|_| Err(deadline.fault())),
+                    () = cancel.cancelled() => Err(Fault::new(ErrorCode::Cancelled, "the caller cancelled this call")),
+                }
+            }
+        };
+        if let Some(told) = told {
+            told.ended(&answer);
         }
+        answer
     }
 }
 

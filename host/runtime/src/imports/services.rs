@@ -1,7 +1,7 @@
 //! Calls by name.
 
 use midplane_model::{Call, Fault, Topic, json};
-use midplane_router::{Owner, Router};
+use midplane_router::Owner;
 
 use super::denied;
 use crate::{
@@ -32,7 +32,7 @@ impl services::Host for Guest {
                 (Some(held), Owner::Plugin(plugin)) => held.wait_for(plugin, &call.context)?,
                 _ => None,
             };
-            Router::call_found(&method, call).await
+            host.parts.router.call_found(&method, call).await
         });
         let answer = answer.await;
         Ok(answer.map(|reply| reply.result.get().to_owned()).map_err(Error::from))
