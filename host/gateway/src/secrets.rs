@@ -7,13 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use midplane_model::{Fault, limits::SECRETS_MAX};
+use midplane_model::{
+    Fault,
+    limits::{SECRETS_MAX, SECRETS_PER_TOKEN_MAX},
+};
 
 use crate::tokens::{Identity, digest, random};
 
 type Digest = [u8; 32];
 
-/// Secrets of one kind. Bounded by `SECRETS_MAX`: when full, a new one ends the oldest.
+/// Secrets of one kind. Bounded by `SECRETS_PER_TOKEN_MAX` and `SECRETS_MAX`: a new one ends the oldest of its token, or of all.
 pub(crate) struct Secrets {
     age_max: Duration,
     live: Mutex<Live>,
@@ -43,11 +46,7 @@ impl Secrets {
         let secret = random::<32>("a secret")?;
         let digest = digest(&secret);
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if live.order.len() >= SECRETS_MAX
-            && let Some(oldest) = live.order.pop_front()
-        {
-            live.by_digest.remove(&oldest);
-        }
+        live.make_room(&identity);
         live.order.push_back(digest);
         live.by_digest.insert(digest, (identity, Instant::now()));
         Ok(secret)
@@ -66,6 +65,21 @@ impl Secrets {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let (identity, issued) = live.by_digest.remove(&digest(secret))?;
         (issued.elapsed() < self.age_max && identity.is_valid()).then_some(identity)
+    }
+}
+
+impl Live {
+    /// Whoever makes many ends its own, before those of others.
+    fn make_room(&mut self, identity: &Arc<Identity>) {
+        let own = |(other, _): &(Arc<Identity>, Instant)| Arc::ptr_eq(other, identity);
+        let own_full = self.by_digest.values().filter(|secret| own(secret)).count() >= SECRETS_PER_TOKEN_MAX;
+        let oldest = match own_full {
+            true => self.order.iter().position(|digest| self.by_digest.get(digest).is_some_and(own)),
+            false => (self.order.len() >= SECRETS_MAX).then_some(0),
+        };
+        if let Some(oldest) = oldest.and_then(|index| self.order.remove(index)) {
+            self.by_digest.remove(&oldest);
+        }
     }
 }
 
@@ -108,5 +122,15 @@ mod tests {
         let all: Vec<String> = (0..=SECRETS_MAX).map(|_| secrets.issue(owner()).unwrap()).collect();
         assert!(secrets.find(&all[0]).is_none());
         assert!(all[1..].iter().all(|secret| secrets.find(secret).is_some()));
+    }
+
+    #[test]
+    fn who_makes_many_ends_none_of_another() {
+        let secrets = Secrets::new(Duration::from_secs(30));
+        let (other, greedy) = (secrets.issue(owner()).unwrap(), owner());
+        let all: Vec<String> = (0..2 * SECRETS_MAX).map(|_| secrets.issue(greedy.clone()).unwrap()).collect();
+        assert!(secrets.find(&other).is_some());
+        let live = all.iter().filter(|secret| secrets.find(secret).is_some()).count();
+        assert_eq!((live, secrets.find(&all[2 * SECRETS_MAX - 1]).is_some()), (SECRETS_PER_TOKEN_MAX, true));
     }
 }

@@ -446,6 +446,8 @@ pub const AUDIT_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const REVOKED_ANSWER_MAX: Duration = Duration::from_millis(500);
 /// Tickets and cookies that are valid at the same time, each; a new one ends the oldest.
 pub const SECRETS_MAX: usize = 1024;
+/// Of them those of one token; a new one ends the oldest of these.
+pub const SECRETS_PER_TOKEN_MAX: usize = 128;
 /// Longest credential that an authenticator is asked about, in bytes.
 pub const CREDENTIAL_BYTES_MAX: usize = 8 * 1024;
 /// Time for one answer of an authenticator.
