@@ -37,6 +37,8 @@ pub struct GatewayConfig {
     pub allowed_origins: Vec<String>,
     /// Clients speak TLS, with this host or with a proxy in front: our own origin is `https`, and cookies are `Secure`.
     pub behind_tls: bool,
+    /// A proxy in front says whose requests it passes on; else nobody may.
+    pub behind_proxy: bool,
     /// The host's version, for `session.open`, `system.status` and documents.
     pub version: Arc<str>,
     /// New at every start of the host.
@@ -68,6 +70,7 @@ impl GatewayConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             behind_tls: false,
+            behind_proxy: false,
             version: version.into(),
             instance_id: instance_id.into(),
             plugin_count: Arc::new(|| 0),

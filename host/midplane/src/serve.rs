@@ -90,6 +90,7 @@ async fn serve(arguments: ServeArguments) -> Result<()> {
         audit: Some(audit.clone()),
         allowed_hosts: arguments.allow_hosts,
         allowed_origins: arguments.allow_origins,
+        behind_proxy: arguments.behind_proxy,
         behind_tls: arguments.behind_proxy || tls.is_some(),
         limits,
         pages: Some(host.plugins.clone()),

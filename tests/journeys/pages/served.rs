@@ -1,5 +1,5 @@
 use anyhow::{Context, Result};
-use midplane_tests::{ask, request};
+use midplane_tests::{Host, Options, ask, copy_folder, guest, request};
 use serde_json::json;
 
 use super::{problem, with_pages};
@@ -24,7 +24,14 @@ async fn a_component_that_knows_only_wasi_http_answers_below_its_name() -> Resul
 #[tokio::test]
 async fn the_guest_sees_its_own_root_and_the_authority_that_the_client_used() -> Result<()> {
     let host = with_pages("").await?;
-    let spoof = [("x-forwarded-prefix", "/elsewhere"), ("range", "bytes=0-1"), ("if-none-match", "\"v1\"")];
+    let spoof = [
+        ("x-forwarded-prefix", "/elsewhere"),
+        FORWARDED[0],
+        FORWARDED[1],
+        FORWARDED[2],
+        ("range", "bytes=0-1"),
+        ("if-none-match", "\"v1\""),
+    ];
     let (_, answering) = host.ask("GET", "/p/pages/inspect?a=%20&b", &spoof).await?;
     let seen = answering.head().await?.rest().await?;
     let authority = host.url.trim_start_matches("http://");
@@ -39,7 +46,24 @@ async fn the_guest_sees_its_own_root_and_the_authority_that_the_client_used() ->
     ] {
         assert!(seen.lines().any(|seen| seen == line), "{line:?} in:\n{seen}");
     }
-    assert!(!seen.contains("/elsewhere"), "{seen}");
+    assert!(!seen.contains("/elsewhere") && !seen.contains("192.0.2.1"), "{seen}");
+    Ok(())
+}
+
+/// What a proxy says of its client.
+const FORWARDED: [(&str, &str); 3] =
+    [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1"), ("x-real-ip", "192.0.2.1")];
+
+#[tokio::test]
+async fn behind_a_proxy_the_guest_learns_whose_request_it_passes_on() -> Result<()> {
+    let options = Options { arguments: vec!["--behind-proxy".into()], ..Options::default() };
+    let host = Host::start_with(options, |plugins| copy_folder(&guest("pages")?, &plugins.join("pages"))).await?;
+    let (_, answering) = host.ask("GET", "/p/pages/inspect", &FORWARDED).await?;
+    let seen = answering.head().await?.rest().await?;
+    for (name, value) in FORWARDED {
+        assert!(seen.lines().any(|line| line == format!("header {name}: {value}")), "{name} in:\n{seen}");
+    }
+    assert!(seen.lines().any(|line| line == "scheme Scheme::Https"), "{seen}");
     Ok(())
 }
 

@@ -18,6 +18,9 @@ use crate::{auth, problem::Problem, shared::Shared};
 /// Where the plugin's root is, as reverse proxies say it.
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
+/// Who asks, and how, as proxies say it, beside `X-Forwarded-*`.
+const FORWARDED: [&str; 2] = ["forwarded", "x-real-ip"];
+
 /// What concerns one connection only (RFC 9110, section 7.6.1), beside what `Connection` names.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
@@ -52,6 +55,9 @@ pub(super) fn for_plugin(
     parts.uri = below(shared, &parts.uri, &parts.headers)
         .ok_or_else(|| Problem::new(ErrorCode::InvalidRequest, "the address of this request cannot be read"))?;
     remove_hop_by_hop(&mut parts.headers);
+    if !shared.config.behind_proxy {
+        remove_forwarded(&mut parts.headers);
+    }
     if auth::is_ours(shared, &parts.headers) {
         parts.headers.remove(header::AUTHORIZATION);
     }
@@ -73,6 +79,15 @@ fn below(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Option<Uri> {
     parts.authority = Some(headers.get(header::HOST)?.to_str().ok()?.parse().ok()?);
     parts.path_and_query = Some(PathAndQuery::try_from(format!("{path}{query}")).ok()?);
     Uri::from_parts(parts).ok()
+}
+
+/// Removes what only a proxy in front may say. Without one the client has made it up, and a plugin might believe it.
+fn remove_forwarded(headers: &mut HeaderMap) {
+    let said = |name: &HeaderName| name.as_str().starts_with("x-forwarded-") || FORWARDED.contains(&name.as_str());
+    let said: Vec<HeaderName> = headers.keys().filter(|name| said(name)).cloned().collect();
+    for name in said {
+        headers.remove(name);
+    }
 }
 
 /// Removes what ends at this connection.
