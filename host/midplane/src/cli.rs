@@ -193,7 +193,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         }
         Command::Doctor(target) => doctor::run(&target),
         Command::Completions { shell } => {
-            doctor::complete(shell, &mut Arguments::command());
+            doctor::complete(shell, &Arguments::command());
             ExitCode::SUCCESS
         }
         Command::Status(target) => client::call(&target, "system.status", None),

@@ -211,7 +211,7 @@ pub struct Connection(WebSocketStream<Box<dyn Stream>>);
 
 impl Connection {
     pub async fn open(target: &Target) -> Result<Self, Failure> {
-        let Found { url, token, socket } = locate(target)?;
+        let Found { url, token, socket, .. } = locate(target)?;
         let address = format!("{}/ws", url.trim_end_matches('/').replacen("http", "ws", 1));
         let mut request = address.into_client_request().with_context(|| format!("{url:?} is no address"))?;
         let headers = request.headers_mut();
@@ -335,8 +335,9 @@ pub fn locate(target: &Target) -> Result<Found> {
     let found = inside().or_else(|| env::current_dir().ok().and_then(|directory| data::discover(&directory)));
     match (&target.url, found) {
         (Some(url), found) => {
-            let token = found.filter(|found| found.url == url.trim_end_matches('/')).and_then(|found| found.token);
-            Ok(Found { url: url.clone(), token: given.or(token), socket: None })
+            let found = found.filter(|found| found.url == url.trim_end_matches('/'));
+            let (token, data) = found.map(|found| (found.token, found.data)).unwrap_or_default();
+            Ok(Found { url: url.clone(), token: given.or(token), socket: None, data })
         }
         (None, Some(found)) => Ok(Found { token: given.or(found.token), ..found }),
         (None, None) => bail!("no host serves this directory; start one with `midplane serve`, or give --url"),

@@ -37,6 +37,8 @@ pub struct Found {
     pub url: String,
     pub token: Option<String>,
     pub socket: Option<PathBuf>,
+    /// Its data directory, where it is on this machine.
+    pub data: Option<PathBuf>,
 }
 
 /// The files of one served directory, all private to the user.
@@ -187,7 +189,7 @@ pub fn discover(directory: &Path) -> Option<Found> {
 pub fn find_in(place: &Path) -> Option<Found> {
     let Discovery { url, socket, data, .. } = read_discovery(place)?;
     let token = fs::read_to_string(data.join("token")).ok().map(|token| token.trim().to_owned());
-    Some(Found { url, token, socket })
+    Some(Found { url, token, socket, data: Some(data) })
 }
 
 fn read_discovery(place: &Path) -> Option<Discovery> {

@@ -48,8 +48,9 @@ impl Finding {
 /// Looks at this machine, the data of the directory, and the host if one runs. Ends with 1 if something does not work.
 pub fn run(target: &Target) -> ExitCode {
     let mut findings = machine();
-    findings
-        .extend(std::env::current_dir().ok().and_then(|served| DataDir::default_for(&served).ok()).map(|at| data(&at)));
+    let found = client::locate(target).ok().and_then(|found| found.data);
+    let usual = || std::env::current_dir().ok().and_then(|served| DataDir::default_for(&served).ok());
+    findings.extend(found.or_else(usual).map(|at| data(&at)));
     let ended = client::finish(target, async {
         findings.extend(host(target).await);
         let described = findings.iter().map(|finding| {
@@ -97,7 +98,13 @@ fn data(path: &Path) -> Finding {
 async fn host(target: &Target) -> Vec<Finding> {
     let mut connection = match Connection::open(target).await {
         Ok(connection) => connection,
-        Err(failure) => return vec![Finding::bad(format!("no host: {}", failure.text()), "midplane serve")],
+        Err(failure) => {
+            let remedy = match failure {
+                Failure::Unauthenticated(_) => "give the token of this host: --token-file",
+                _ => "midplane serve",
+            };
+            return vec![Finding::bad(format!("no host: {}", failure.text()), remedy)];
+        }
     };
     let mut findings = Vec::new();
     match client::call_within(target, &mut connection, "system.status", json!({})).await {
@@ -135,9 +142,15 @@ fn refused(method: &str, failure: &Failure) -> Finding {
     Finding::bad(format!("{method}: {}", failure.text()), "give a token that may call it: --token-file")
 }
 
-/// A script that completes the command line in a shell.
-pub fn complete(shell: clap_complete::Shell, command: &mut clap::Command) {
+/// A script that completes the command line in a shell, but for what is hidden from people.
+pub fn complete(shell: clap_complete::Shell, command: &clap::Command) {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut shown = clap::Command::new("midplane")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .args(command.get_arguments().cloned())
+        .subcommands(shown);
     let mut script = Vec::new();
-    clap_complete::generate(shell, command, "midplane", &mut script);
+    clap_complete::generate(shell, &mut shown, "midplane", &mut script);
     print_text(String::from_utf8_lossy(&script).trim_end());
 }
