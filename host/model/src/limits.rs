@@ -336,6 +336,8 @@ pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 pub const SESSIONS_MAX: usize = 4096;
 /// The same of one principal.
 pub const SESSIONS_PER_PRINCIPAL_MAX: usize = 512;
+/// Earlier secrets of a session that are good until its client shows that it has the newest; one more ends the oldest.
+pub const SESSION_TOKENS_EARLIER_MAX: usize = 8;
 /// Longest name and version of a client, in bytes.
 pub const CLIENT_INFO_BYTES_MAX: usize = 256;
 /// Bytes of a file of ignore rules that are read.

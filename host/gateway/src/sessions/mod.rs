@@ -102,13 +102,13 @@ impl Sessions {
         Ok(opened)
     }
 
-    /// The client has the new token: the former one is worthless from now on.
+    /// The client has the new token: those before are worthless from now on.
     pub(crate) fn heard(&self, connection: &Connection) {
         if let Some(id) = connection.session()
             && let Some(session) = self.lock().get_mut(&id)
             && session.is_on(connection)
         {
-            session.former = None;
+            session.confirm();
         }
     }
 

@@ -5,7 +5,11 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use midplane_model::{Fault, PeerId, event::rfc3339, limits::CLIENT_INFO_BYTES_MAX};
+use midplane_model::{
+    Fault, PeerId,
+    event::rfc3339,
+    limits::{CLIENT_INFO_BYTES_MAX, SESSION_TOKENS_EARLIER_MAX},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -51,8 +55,8 @@ pub(super) struct Session {
     opened_at: SystemTime,
     /// SHA-256 of the secret that resumes it.
     token: Digest,
-    /// The one before, until the client shows that it has the new one.
-    pub former: Option<Digest>,
+    /// Those before that its client may still hold, the newest last, until it shows that it has the new one.
+    earlier: Vec<Digest>,
     /// Under which its events are published, whatever the connection.
     pub voice: PeerId,
     pub place: Place,
@@ -78,7 +82,7 @@ impl Session {
             client,
             opened_at: SystemTime::now(),
             token,
-            former: None,
+            earlier: Vec::new(),
             voice: connection.voice(),
             place: Place::On(Arc::downgrade(connection)),
         }
@@ -87,12 +91,14 @@ impl Session {
     /// Whether this secret, shown by this credential, resumes the session. Compared by hashes, which tell nothing of the secret.
     pub fn admits(&self, identity: &Arc<Identity>, token: &str) -> bool {
         let shown = digest(token);
-        let known = shown == self.token || self.former == Some(shown);
+        let known = shown == self.token || self.earlier.contains(&shown);
         known && Arc::ptr_eq(&self.identity.principal, &identity.principal)
     }
 
     /// Takes what the former connection leaves, ends that if it is still there, and goes on here with another secret. The one
-    /// that was shown stays good until the client shows that it has the other: any number of answers may get lost.
+    /// that was shown stays good until the client shows that it has the other: any number of answers may get lost. Where an earlier
+    /// one is shown, the client may have the present one all the same: a request that was delayed on a broken connection comes
+    /// after the one that was sent later on another, and takes the session from it. So that stays good, too.
     pub fn move_to(&mut self, connection: &Arc<Connection>, shown: &str, token: Digest) -> Away {
         let here = Place::On(Arc::downgrade(connection));
         let away = match std::mem::replace(&mut self.place, here) {
@@ -104,8 +110,22 @@ impl Session {
         };
         // The same principal, perhaps by another credential.
         self.identity = connection.identity.clone();
-        (self.former, self.token) = (Some(digest(shown)), token);
+        let (shown, present) = (digest(shown), std::mem::replace(&mut self.token, token));
+        if shown == present {
+            self.earlier.clear();
+        } else {
+            self.earlier.retain(|earlier| *earlier != shown);
+            self.earlier.push(present);
+        }
+        self.earlier.push(shown);
+        let excess = self.earlier.len().saturating_sub(SESSION_TOKENS_EARLIER_MAX);
+        self.earlier.drain(..excess);
         away
+    }
+
+    /// The client has the present secret: all earlier ones are worthless.
+    pub fn confirm(&mut self) {
+        self.earlier.clear();
     }
 
     pub fn connection(&self) -> Option<Arc<Connection>> {

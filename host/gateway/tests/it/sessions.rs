@@ -130,6 +130,23 @@ async fn the_former_token_is_good_until_the_client_shows_that_it_has_the_next() 
 }
 
 #[tokio::test]
+async fn a_request_that_was_delayed_takes_the_session_away_and_its_client_gets_it_back() {
+    let host = start().await;
+    let (client, first) = resumed_on(&host, Value::Null).await;
+    drop(client);
+    let (mut client, second) = resumed_on(&host, ticket(&first)).await;
+    // It was sent before, on a connection that its client has given up, and arrives only now.
+    let (_nobody, delayed) = resumed_on(&host, ticket(&first)).await;
+    assert_eq!((&delayed["resumed"], client.closed().await.unwrap().0), (&json!(true), 4009));
+    let (mut client, third) = resumed_on(&host, ticket(&second)).await;
+    assert_eq!((&third["resumed"], &third["session_id"]), (&json!(true), &first["session_id"]));
+    client.call("session.ping", Value::Null).await;
+    for dead in [&first, &second, &delayed] {
+        assert_eq!(resumed_on(&host, ticket(dead)).await.1["resumed"], false);
+    }
+}
+
+#[tokio::test]
 async fn who_resumes_a_session_that_has_a_connection_supersedes_it() {
     let host = start().await;
     let (mut former, opened) = resumed_on(&host, Value::Null).await;
