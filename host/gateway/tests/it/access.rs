@@ -126,6 +126,17 @@ async fn a_ticket_opens_one_socket_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn of_many_who_show_one_ticket_at_the_same_time_one_gets_in() {
+    let host = start().await;
+    let answer = send(host.addr, "POST", "/auth/ticket", &[BEARER], "").await;
+    let ticket: Value = serde_json::from_str(&answer.body).unwrap();
+    let path = format!("/ws?ticket={}", ticket["ticket"].as_str().unwrap());
+    let all = futures_util::future::join_all((0..20).map(|_| host.try_socket(&path, &[]))).await;
+    let refused = all.iter().filter(|socket| matches!(socket, Err(401))).count();
+    assert_eq!((all.iter().filter(|socket| socket.is_ok()).count(), refused), (1, 19));
+}
+
+#[tokio::test]
 async fn a_token_may_come_as_a_subprotocol_beside_ours() {
     let host = start().await;
     // base64url of the token of the tests.

@@ -183,6 +183,26 @@ async fn a_session_belongs_to_the_credential_that_opened_it() {
 }
 
 #[tokio::test]
+async fn a_session_ends_with_its_token_and_another_of_the_same_name_is_a_stranger_to_it() {
+    let host = start().await;
+    let mut owner = host.socket().await;
+    let guest = json!({"name": "guest", "scopes": ["read"]});
+    let made = owner.call("auth.create_token", guest.clone()).await["result"].clone();
+    let socket = async |made: &Value| {
+        let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
+        host.try_socket("/ws", &[("authorization", &bearer)]).await.unwrap()
+    };
+    let mut client = socket(&made).await;
+    let opened = open(&mut client, Value::Null).await;
+    owner.call("auth.revoke_token", json!({"id": made["id"]})).await;
+    assert_eq!(client.closed().await.map(|(code, _)| code), Some(4001));
+    let again = owner.call("auth.create_token", guest).await["result"].clone();
+    assert_eq!(open(&mut socket(&again).await, ticket(&opened)).await["resumed"], false);
+    // It is forgotten as soon as the host has noticed that its connection has ended.
+    while owner.call("session.list", Value::Null).await.to_string().contains(opened["session_id"].as_str().unwrap()) {}
+}
+
+#[tokio::test]
 async fn a_closed_session_cannot_be_resumed_and_its_connection_may_open_another() {
     let host = start().await;
     let (mut client, opened) = resumed_on(&host, Value::Null).await;
