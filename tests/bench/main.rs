@@ -27,7 +27,8 @@ use report::{Samples, line};
 const CALLS: usize = 5_000;
 
 /// In the order in which they run; `cargo xtask bench fanout` runs one of them.
-const PARTS: [&str; 9] = ["start", "calls", "pauses", "pages", "connections", "fanout", "files", "terminals", "memory"];
+const PARTS: [&str; 10] =
+    ["start", "calls", "pauses", "pages", "connections", "fanout", "files", "terminals", "echo", "memory"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -60,6 +61,7 @@ async fn main() -> Result<()> {
             "fanout" => fanout::fan_out().await?,
             "files" => files().await?,
             "terminals" => terminals::terminals().await?,
+            "echo" => terminals::echoes().await?,
             _ => memory().await?,
         }
     }

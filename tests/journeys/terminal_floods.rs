@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use midplane_tests::{Host, Watcher};
-use serde_json::json;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use midplane_tests::{Client, Host, Watcher};
+use serde_json::{Value, json};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -170,5 +171,56 @@ async fn a_lossless_reader_gets_every_byte_but_questions_be_it_text_or_not() -> 
     // Before them is the snapshot with which every attachment begins.
     let from = read.len().checked_sub(kept.len()).context("bytes are missing")?;
     assert!(read[from..] == kept[..], "differs at {:?}", read[from..].iter().zip(&kept).position(|(a, b)| a != b));
+    Ok(())
+}
+
+/// Terminals that print at the same time; more than one token may have.
+const PRINTERS: usize = 100;
+
+#[tokio::test]
+async fn a_hundred_terminals_print_every_byte_while_one_is_typed_into() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    let (_, made, _) = host.cli(&["token", "create", "printers", "--scope", "admin", "--json"]).await?;
+    let made: Value = serde_json::from_str(&made)?;
+    let mut second = Client::connect(&host.url, made["token"].as_str().context("token")?).await?;
+    let mut printers = Vec::new();
+    for number in 0..PRINTERS {
+        let script = format!(
+            "stty -echo; printf ready; read go; i=0; while [ $i -lt 20 ]; do seq {number} {}; i=$((i+1)); done",
+            number + 999
+        );
+        let opener = if number % 2 == 0 { &mut client } else { &mut second };
+        printers.push(
+            opener.call("terminals.open", json!({ "shell": "/bin/sh", "args": ["-c", script] })).await?["id"].clone(),
+        );
+    }
+    let typed = json!({ "shell": "/bin/sh", "args": ["-c", "stty raw -echo; printf ready; exec cat"] });
+    let typed = client.call("terminals.open", typed).await?["id"].clone();
+    let mut person = Watcher::attach(&host, &typed, json!({ "role": "drive" })).await?;
+    person.until_shows("ready").await?;
+    person.bytes = Some(Vec::new());
+    for id in &printers {
+        let ready = json!({ "id": id, "until": { "text": "ready" }, "timeout_ms": 30000 });
+        client.call("terminals.wait", ready).await?;
+        client.call("terminals.write", json!({ "id": id, "content": "\n" })).await?;
+    }
+    let mut keys = String::new();
+    for turn in 0..100 {
+        let key = format!("{turn} ");
+        person.type_in(key.as_bytes()).await?;
+        keys += &key;
+        person.until(|watcher| watcher.bytes.as_ref().is_some_and(|bytes| bytes.len() == keys.len())).await?;
+    }
+    assert_eq!(person.bytes.take().context("bytes")?, keys.as_bytes());
+    for (number, id) in printers.iter().enumerate() {
+        let exit = json!({ "id": id, "until": "exit", "timeout_ms": 60000 });
+        client.call("terminals.wait", exit).await?;
+        let read = client.call("terminals.read", json!({ "id": id, "from": 0, "limit_bytes": 512 * 1024 })).await?;
+        let round: String = (number..number + 1000).map(|line| format!("{line}\r\n")).collect();
+        let printed = BASE64.decode(read["content_base64"].as_str().context("content")?)?;
+        assert!(printed == format!("ready{}", round.repeat(20)).into_bytes(), "terminal {number}");
+        client.call("terminals.close", json!({ "id": id })).await?;
+    }
     Ok(())
 }

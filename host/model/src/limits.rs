@@ -122,6 +122,8 @@ pub const TERMINAL_INPUT_BYTES_MAX: usize = 256 * 1024;
 pub const TERMINAL_PASTE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Memory of all terminals: output, scrollback, screens. Beyond, the largest keep less.
 pub const TERMINALS_MEMORY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Longest time that a lossless reader may hold a program back at once; beyond, it ends.
+pub const TERMINAL_HOLD_MAX: Duration = Duration::from_secs(30);
 /// Clients attached to one terminal; one more is `quota_exceeded`.
 pub const TERMINAL_ATTACHMENTS_MAX: usize = 64;
 /// Attachments of one terminal that have ended and whose input can be continued; the oldest are forgotten.

@@ -16,8 +16,8 @@ use crate::report::{Samples, line};
 const KEYS: usize = 400;
 /// Between two of them: faster than anybody types.
 const PAUSE: Duration = Duration::from_millis(25);
-/// Terminals that print while one is typed into, and what each of them prints. One token may have 64.
-const PRINTERS: usize = 60;
+/// Terminals that print while one is typed into, and what each of them prints.
+const PRINTERS: usize = 100;
 const BYTES_EACH_SECOND: usize = 1_000_000;
 
 /// A way on whose other side `cat` waits.
@@ -88,10 +88,15 @@ pub async fn beside_a_flood(host: &Host) -> Result<()> {
 pub async fn beside_many(host: &Host) -> Result<()> {
     let (mut bare, mut ours) = (typist(Way::raw()?).await?, typist(shell(host, false).await?).await?);
     let mut client = host.connect().await?;
+    // One token may have 64.
+    let (_, made, _) = host.cli(&["token", "create", "printers", "--scope", "admin", "--json"]).await?;
+    let made: Value = serde_json::from_str(&made)?;
+    let mut second = Client::connect(&host.url, made["token"].as_str().context("token")?).await?;
     let printer = std::env::current_exe()?.display().to_string();
     let print = json!({ "shell": printer, "args": ["print", BYTES_EACH_SECOND.to_string()] });
-    for _ in 0..PRINTERS {
-        client.call("terminals.open", print.clone()).await?;
+    for number in 0..PRINTERS {
+        let opener = if number % 2 == 0 { &mut client } else { &mut second };
+        opener.call("terminals.open", print.clone()).await?;
     }
     let (begin, before) = (Instant::now(), printed(&mut client).await?);
     let [bare, ours] = type_into([&mut bare, &mut ours]).await?;

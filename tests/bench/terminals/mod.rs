@@ -21,7 +21,12 @@ pub async fn terminals() -> Result<()> {
     let peers = peers::found().await;
     throughput::throughput(&host, &peers).await?;
     attach::attach(&host, &peers).await?;
-    interrupt::interrupt(&host, &peers).await?;
+    interrupt::interrupt(&host, &peers).await
+}
+
+pub async fn echoes() -> Result<()> {
+    let host = Host::start().await?;
+    let peers = peers::found().await;
     echo::idle(&host, &peers).await?;
     echo::beside_a_flood(&host).await?;
     echo::beside_many(&host).await

@@ -248,6 +248,16 @@ impl AttachmentState {
         Next::Frame(frames::output(offset, bytes))
     }
 
+    /// The offset at which there is more to send; `None` where it waits for its client.
+    pub(super) fn wants_more(&self, output: &Output) -> Option<u64> {
+        (self.position == output.ring.end()).then_some(self.position + 1)
+    }
+
+    /// The offset at which output is no longer held to make larger frames.
+    pub(super) fn is_enough_at(&self) -> u64 {
+        self.position + COALESCE_BYTES
+    }
+
     fn unacked(&self) -> u64 {
         self.position - self.acked
     }

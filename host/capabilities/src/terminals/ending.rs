@@ -38,6 +38,10 @@ impl Terminals {
         }
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        let this = self.clone();
+        if tokio::task::spawn_blocking(move || this.0.pumps.end()).await.is_err() {
+            tracing::error!("joining the threads of the terminals failed");
+        }
     }
 
     fn begin_close(&self, terminal: &Arc<Terminal>) {

@@ -1,6 +1,6 @@
 //! Terminals: programs on pseudo-terminals, with screens that outlive every client.
 //!
-//! Knows neither plugins nor calls nor sockets. Bytes come from the program through one thread per terminal
+//! Knows neither plugins nor calls nor sockets. Bytes come from the program through one of few threads
 //! ([`pump`]) into its [`state`]: a raw ring with stream offsets and a VT model, fed together. Attached clients draw
 //! frames from there at their own pace ([`attachment`]), as a [`Channel`](midplane_model::Channel) that whoever holds
 //! the client's connection pumps ([`channel`]). Input goes the other way through one bounded queue. What happens to

@@ -1,6 +1,6 @@
 //! How a terminal comes to be: a slot, an identity, a place on the list, threads. Never by halves.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, task::Waker};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -11,7 +11,6 @@ use super::{
     size::Size,
     spawn::{Launch, Spawned},
     terminal::Terminal,
-    wake::{self, Alarm},
 };
 
 /// What identifies a new terminal.
@@ -35,7 +34,17 @@ impl Terminals {
             let launch = Launch::prepare(&terminals.0.config, &options)?;
             let identity = identity(launch.name.clone(), launch.size, options.opened_by)?;
             let shell = launch.shell.clone();
-            terminals.begin(&shell, slot, identity, || launch.spawn().map(Some), Terminal::start)
+            let fail = |source: io::Error| TerminalError::Spawn { shell: shell.clone(), source: source.into() };
+            let call = terminals.0.pumps.call().map_err(fail)?;
+            let waker = Waker::from(Arc::clone(&call));
+            terminals.begin(
+                &shell,
+                slot,
+                identity,
+                waker,
+                || launch.spawn().map(Some),
+                |terminal| terminal.start(&call),
+            )
         })
         .await
     }
@@ -55,17 +64,17 @@ impl Terminals {
         opening.await.unwrap_or_else(|error| Err(TerminalError::Spawn { shell: what, source: error.into() }))
     }
 
-    /// Makes a terminal of what `spawn` gives and `start`s it.
+    /// Makes a terminal of what `spawn` gives and `start`s it. `waker` wakes who then moves its bytes.
     pub(super) fn begin(
         &self,
         what: &str,
         slot: OwnedSemaphorePermit,
         identity: Identity,
+        waker: Waker,
         spawn: impl FnOnce() -> Result<Option<Spawned>, TerminalError>,
-        start: impl FnOnce(&Arc<Terminal>, Alarm) -> io::Result<()>,
+        start: impl FnOnce(&Arc<Terminal>) -> io::Result<()>,
     ) -> Result<TerminalInfo, TerminalError> {
         let fail = |source: io::Error| TerminalError::Spawn { shell: what.to_owned(), source: source.into() };
-        let (waker, alarm) = wake::pair().map_err(fail)?;
         let terminal = Terminal::new(&self.0.config, identity, spawn()?, waker, &self.0.budget);
         self.0.budget.join(Arc::downgrade(&terminal));
         let info = terminal.info();
@@ -74,7 +83,7 @@ impl Terminals {
             return Err(error);
         }
         terminal.emit(TerminalEvent::Opened(info.clone()));
-        if let Err(source) = start(&terminal, alarm) {
+        if let Err(source) = start(&terminal) {
             self.forget(&terminal.id);
             terminal.emit(TerminalEvent::Closed { id: Arc::clone(&terminal.id) });
             return Err(fail(source));

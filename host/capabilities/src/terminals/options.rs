@@ -1,11 +1,15 @@
 //! What is given to terminals, and what they tell about themselves.
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use midplane_model::{
     Channel,
     event::rfc3339,
-    limits::{SCROLLBACK_LINES_MAX, TERMINAL_RING_BYTES, TERMINALS_MAX, TERMINALS_MEMORY_BYTES_MAX},
+    limits::{SCROLLBACK_LINES_MAX, TERMINAL_HOLD_MAX, TERMINAL_RING_BYTES, TERMINALS_MAX, TERMINALS_MEMORY_BYTES_MAX},
 };
 use serde::{Serialize, Serializer};
 
@@ -38,6 +42,8 @@ pub struct TerminalLimits {
     /// Output, scrollback and screens of all terminals together. Beyond, those that take more than an even share forget
     /// their oldest, and keep less from then on.
     pub memory_bytes: usize,
+    /// How long a lossless reader may hold a program back at once; one that does longer is ended.
+    pub hold_max: Duration,
 }
 
 impl Default for TerminalLimits {
@@ -47,6 +53,7 @@ impl Default for TerminalLimits {
             ring_bytes: TERMINAL_RING_BYTES,
             scrollback_lines: SCROLLBACK_LINES_MAX,
             memory_bytes: TERMINALS_MEMORY_BYTES_MAX,
+            hold_max: TERMINAL_HOLD_MAX,
         }
     }
 }

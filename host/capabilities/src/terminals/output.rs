@@ -79,7 +79,7 @@ impl Output {
             {
                 // Before the ring forgets it.
                 if ring.end() - *drawn > (undrawn_max - bytes.len()) as u64 {
-                    draw(ring, model, drawn);
+                    leave_out(ring, model, drawn);
                 }
                 return ring.push(bytes);
             }
@@ -177,6 +177,22 @@ impl Output {
     pub(super) fn keep_bytes(&mut self, bytes: usize) {
         self.screen().keep_scrollback(bytes / 2);
         self.ring.set_capacity(bytes / 2);
+    }
+}
+
+/// Has the model take less than all that it has not taken, where most of it will never be seen: what would replace all that is kept
+/// stays to be drawn.
+fn leave_out(ring: &mut Ring, model: &mut ScreenModel, drawn: &mut u64) {
+    let plain = ring.read(*drawn, usize::MAX);
+    match model.lines_that_replace_all().and_then(|lines| undrawn::remainder(&plain, lines)) {
+        // Little would be gained, and soon be looked for again.
+        Some(remainder) if remainder.tail.len() <= plain.len() / 4 * 3 => {
+            model.process(remainder.head);
+            model.process(&remainder.pen);
+            model.process(b"\r");
+            *drawn = ring.end() - remainder.tail.len() as u64;
+        }
+        _ => draw(ring, model, drawn),
     }
 }
 

@@ -4,11 +4,10 @@
 use std::{
     fs::File,
     io::{BufReader, ErrorKind},
-    os::fd::AsFd,
+    sync::Arc,
+    task::Waker,
     time::{Duration, Instant},
 };
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     asciicast::{Cast, Event, Pace},
@@ -58,12 +57,14 @@ impl Terminals {
             let own_limit = cast.header.idle_time_limit.and_then(|limit| Duration::try_from_secs_f64(limit).ok());
             let pace = Pace::new(options.speed, options.idle_limit.or(own_limit));
             let identity = identity(name, cast.header.size, options.opened_by)?;
+            let alarm = Arc::new(Alarm::default());
             terminals.begin(
                 &options.name,
                 slot,
                 identity,
+                Waker::from(Arc::clone(&alarm)),
                 || Ok(None),
-                |terminal, alarm| {
+                |terminal| {
                     terminal.lock().size_policy = SizePolicy::Fixed;
                     terminal.start_playing(move |terminal| Player { terminal, alarm, pace }.run(cast))
                 },
@@ -75,7 +76,7 @@ impl Terminals {
 
 struct Player<'a> {
     terminal: &'a Terminal,
-    alarm: Alarm,
+    alarm: Arc<Alarm>,
     pace: Pace,
 }
 
@@ -131,7 +132,7 @@ impl Player<'_> {
             if due.is_some_and(|due| due <= now) {
                 return Ok(());
             }
-            self.sleep(due.map(|due| due - now));
+            self.alarm.wait(due.map(|due| due - now));
         }
     }
 
@@ -145,20 +146,8 @@ impl Player<'_> {
             match (closing, plan.read) {
                 (true, _) => return Err(Closing),
                 (_, true) => return Ok(()),
-                _ => self.sleep(plan.again_at.map(|at| at.saturating_duration_since(Instant::now()))),
+                _ => self.alarm.wait(plan.again_at.map(|at| at.saturating_duration_since(Instant::now()))),
             }
         }
-    }
-
-    /// Until then, or until something about the terminal changes.
-    fn sleep(&self, longest: Option<Duration>) {
-        let timeout = longest.map(|longest| Timespec {
-            tv_sec: i64::try_from(longest.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(longest.subsec_nanos()),
-        });
-        let alarm = self.alarm.as_fd();
-        // An interrupted or failed wait only means to look again.
-        let _ = poll(&mut [PollFd::new(&alarm, PollFlags::IN)], timeout.as_ref());
-        self.alarm.reset();
     }
 }

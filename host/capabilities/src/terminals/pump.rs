@@ -1,124 +1,105 @@
-//! Moves bytes between one pseudo-terminal and its [`State`](super::state::State): one thread, both directions, neither
-//! waiting for the other.
+//! Moves bytes between pseudo-terminals and their [`State`](super::state::State)s: few threads for all terminals, each with many of
+//! them, both directions, no terminal waiting for another.
 //!
-//! Reading is never held up by a client, except by lossless ones and for a bounded time. The thread ends when the
-//! program has exited and its output has been read; whoever still holds the other end then (a job in the background) is
-//! cut off, as when a window is closed.
+//! A thread for each terminal was measured and given up: a hundred that print are a hundred threads against the few that serve
+//! clients, and the host starves. One thread that is late makes programs wait instead, each at its own full pseudo-terminal.
+//!
+//! Reading is never held up by a client, except by lossless ones, for a bounded time and for their own terminal alone. Who goes first
+//! is said in [`lanes`]; what is done for one terminal at a time, in [`seat`].
+
+mod lanes;
+mod post;
+mod seat;
+mod thread;
 
 use std::{
-    os::fd::OwnedFd,
-    sync::Arc,
-    time::{Duration, Instant},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{Builder, JoinHandle, available_parallelism},
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
+pub(super) use post::Call;
+use post::Post;
 
-use super::{
-    state::{Plan, READ_BYTES},
-    terminal::Terminal,
-    wake::Alarm,
-};
+/// Threads at most. One moves some 150 MB/s; processors beyond are left to the programs and to those who look on.
+const THREADS_MAX: usize = 4;
 
-/// Written at once: a pseudo-terminal takes no more than a few KiB, and a large paste should let output through.
-const WRITE_BYTES: usize = 1024;
-
-enum Read {
-    Some(usize),
-    Nothing,
-    End,
+/// The threads that move bytes: each begins when there are more terminals than threads, and all end with [`Pumps::end`].
+pub(super) struct Pumps {
+    threads_max: usize,
+    threads: Mutex<Vec<Pump>>,
 }
 
-/// Runs until the terminal is complete.
-pub(super) fn run(terminal: &Terminal, pty: &Arc<OwnedFd>, alarm: &Alarm) {
-    let mut buffer = vec![0; READ_BYTES];
-    // After the program's end at most a ring of output is read, or a job in the background could write for ever.
-    let mut late_bytes = terminal.lock().output.ring.capacity();
-    let mut open = true;
-    // Whether there may be more at once: a read gives a few KiB, whatever waits.
-    let mut flows = false;
-    loop {
-        let plan = terminal.lock().plan(Instant::now());
-        let may_read = plan.read && open;
-        if plan.exited && !open {
-            return;
-        }
-        if !may_read || !(plan.exited || flows) {
-            wait(pty, alarm, &plan, open);
-        }
-        if plan.write && open {
-            write(terminal, pty);
-        }
-        if !may_read {
-            continue;
-        }
-        match read(pty, &mut buffer) {
-            Read::Some(count) => {
-                flows = true;
-                terminal.output_arrived(&buffer[..count]);
-                if plan.exited {
-                    late_bytes = late_bytes.saturating_sub(count);
-                    open = late_bytes > 0;
-                }
+struct Pump {
+    post: Arc<Post>,
+    thread: JoinHandle<()>,
+}
+
+impl Pumps {
+    pub(super) fn new() -> Self {
+        // As many again are left to those who serve clients.
+        let threads_max = available_parallelism().map_or(1, |processors| processors.get() / 2).clamp(1, THREADS_MAX);
+        Self { threads_max, threads: Mutex::default() }
+    }
+
+    /// How a new terminal calls for its thread: the one with the fewest terminals.
+    ///
+    /// # Errors
+    /// When the machine has no thread or descriptor left.
+    pub(super) fn call(&self) -> io::Result<Arc<Call>> {
+        let mut threads = self.threads();
+        let idlest = threads.iter().map(|pump| &pump.post).min_by_key(|post| post.seats());
+        match idlest.filter(|post| post.seats() == 0 || threads.len() == self.threads_max) {
+            Some(post) => Ok(post.new_call()),
+            None => {
+                let (post, pump) = thread::Thread::new()?;
+                let name = format!("terminals {}", threads.len() + 1);
+                let thread = Builder::new().name(name).spawn(move || pump.run())?;
+                let call = post.new_call();
+                threads.push(Pump { post, thread });
+                Ok(call)
             }
-            // The kernel delivers what was written before an exit before it says that there is nothing.
-            Read::Nothing => {
-                flows = false;
-                open = !plan.exited;
-            }
-            Read::End => open = false,
         }
     }
-}
 
-/// Sleeps until there is something to do; what, is found by trying.
-fn wait(pty: &OwnedFd, alarm: &Alarm, plan: &Plan, open: bool) {
-    let mut interest = PollFlags::empty();
-    interest.set(PollFlags::IN, plan.read && open);
-    interest.set(PollFlags::OUT, plan.write && open);
-    let timeout = plan.again_at.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-    // A descriptor without interest would still report that the other end has hung up, again and again.
-    let mut both = [PollFd::new(alarm, PollFlags::IN), PollFd::new(pty, interest)];
-    let watched = if interest.is_empty() { &mut both[..1] } else { &mut both[..] };
-    // An interrupted or failed wait only means to look again.
-    let _ = poll(watched, timeout.as_ref());
-    if !watched[0].revents().is_empty() {
-        alarm.reset();
+    /// Ends the threads, whatever they still have. Blocks until they are gone.
+    pub(super) fn end(&self) {
+        let threads = std::mem::take(&mut *self.threads());
+        for Pump { post, thread } in threads {
+            post.stop();
+            if thread.join().is_err() {
+                tracing::error!("a thread that moves the bytes of terminals panicked");
+            }
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<Pump>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn read(pty: &OwnedFd, buffer: &mut [u8]) -> Read {
-    match rustix::io::read(pty, buffer) {
-        Ok(0) => Read::End,
-        Ok(count) => Read::Some(count),
-        Err(Errno::AGAIN | Errno::INTR) => Read::Nothing,
-        // EIO is how a pseudo-terminal says that nobody has the other end open.
-        Err(_) => Read::End,
+impl Drop for Pumps {
+    /// Who has not called [`Pumps::end`] leaves threads that end by themselves.
+    fn drop(&mut self) {
+        self.threads().iter().for_each(|pump| pump.post.stop());
     }
 }
 
-fn write(terminal: &Terminal, pty: &OwnedFd) {
-    let mut chunk = [0; WRITE_BYTES];
-    let length = {
-        let state = terminal.lock();
-        let front = state.input.front();
-        let length = front.len().min(WRITE_BYTES);
-        chunk[..length].copy_from_slice(&front[..length]);
-        length
-    };
-    match rustix::io::write(pty, &chunk[..length]) {
-        Ok(count) => terminal.input_written(count),
-        Err(Errno::AGAIN | Errno::INTR) => {}
-        // Nobody will read it.
-        Err(_) => terminal.input_written(length),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(duration.subsec_nanos()),
+    #[test]
+    fn terminals_are_spread_over_few_threads_and_all_of_them_end() {
+        let pumps = Pumps { threads_max: 2, threads: Mutex::default() };
+        let calls: Vec<_> = (0..5).map(|_| pumps.call().unwrap()).collect();
+        let seats = |pumps: &Pumps| pumps.threads().iter().map(|pump| pump.post.seats()).collect::<Vec<_>>();
+        assert_eq!(seats(&pumps), [3, 2]);
+        // One that has lost all its terminals takes the next.
+        drop(calls);
+        let _call = pumps.call().unwrap();
+        assert_eq!(seats(&pumps).iter().sum::<usize>(), 1);
+        pumps.end();
+        assert_eq!(pumps.threads().len(), 0);
     }
 }

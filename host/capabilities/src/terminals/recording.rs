@@ -92,9 +92,9 @@ impl Terminals {
     /// file is full, whatever plugins and clients do.
     ///
     /// # Errors
-    /// `AlreadyRecorded`, `Exited`, `BadParameter` for a limit too small to hold anything, `ShuttingDown`.
+    /// `AlreadyRecorded`, `BadParameter` for a limit too small to hold anything, `ShuttingDown`.
     pub fn record(&self, id: &str, file: File, options: &RecordOptions) -> Result<Recording, TerminalError> {
-        let terminal = self.may_record(id, options)?;
+        let terminal = self.recordable(id, options)?;
         let began = Instant::now();
         let (number, header, shown) = terminal.begin_recording(options)?;
         let tape = Tape::new(Arc::clone(&terminal), number, began, &header, options.limit_bytes);
@@ -106,23 +106,22 @@ impl Terminals {
         Ok(shown)
     }
 
-    /// Whether [`Terminals::record`] would be refused now: to be asked before the file is made.
+    /// Whether a recording should begin now: to be asked before the file is made.
     ///
     /// # Errors
-    /// As [`Terminals::record`].
+    /// As [`Terminals::record`], and `Exited`: what does not run any more is exported.
     pub fn check_recording(&self, id: &str, options: &RecordOptions) -> Result<(), TerminalError> {
-        self.may_record(id, options).map(drop)
+        let terminal = self.recordable(id, options)?;
+        terminal.lock().may_record(&terminal)
     }
 
-    fn may_record(&self, id: &str, options: &RecordOptions) -> Result<Arc<Terminal>, TerminalError> {
+    fn recordable(&self, id: &str, options: &RecordOptions) -> Result<Arc<Terminal>, TerminalError> {
         if options.limit_bytes < RECORDING_BYTES_MIN {
             let message =
                 format!("a recording needs {RECORDING_BYTES_MIN} bytes at least, not {}", options.limit_bytes);
             return Err(TerminalError::BadParameter { path: "params.limit_bytes", message });
         }
-        let terminal = self.find(id)?;
-        terminal.lock().may_record(&terminal)?;
-        Ok(terminal)
+        self.find(id)
     }
 
     /// Ends a recording and returns when its file is complete; of one that has ended it says how.
@@ -149,8 +148,11 @@ impl RecordingState {
 
 impl State {
     fn may_record(&self, terminal: &Terminal) -> Result<(), TerminalError> {
+        if self.ending.is_some() { Err(terminal.exited()) } else { self.is_not_recorded(terminal) }
+    }
+
+    fn is_not_recorded(&self, terminal: &Terminal) -> Result<(), TerminalError> {
         match &self.recording {
-            _ if self.ending.is_some() => Err(terminal.exited()),
             Some(RecordingState { shown: Recording { path, end: None, .. }, .. }) => {
                 Err(TerminalError::AlreadyRecorded { id: terminal.id.to_string(), path: path.to_string() })
             }
@@ -163,7 +165,8 @@ impl Terminal {
     fn begin_recording(&self, options: &RecordOptions) -> Result<(u64, Header, Recording), TerminalError> {
         let name: Arc<str> = format!("r-{:016x}", getrandom::u64().map_err(|_| TerminalError::Identify)?).into();
         self.update(|state| {
-            state.may_record(self)?;
+            // One that has ended since somebody looked is recorded as it stands: its last screen and its end.
+            state.is_not_recorded(self)?;
             let size = state.output.known().size();
             let start = AttachmentStart {
                 role: Role::View,

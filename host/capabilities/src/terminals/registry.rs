@@ -19,6 +19,7 @@ use super::{
         AttachOptions, Attachment, OutputPiece, ScreenText, SizePolicy, Status, TerminalEvent, TerminalInfo,
         TerminalsConfig,
     },
+    pump::Pumps,
     shell::Command,
     size::Size,
     spawn::checked_name,
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) config: TerminalsConfig,
     pub(super) slots: Arc<Semaphore>,
     pub(super) budget: Arc<Budget>,
+    pub(super) pumps: Pumps,
     table: Mutex<Table>,
     /// Everything that must not be left half done: openings, closings and recordings.
     pub(super) tasks: TaskTracker,
@@ -59,7 +61,8 @@ impl Terminals {
     pub fn new(config: TerminalsConfig) -> Self {
         let slots = Arc::new(Semaphore::new(config.limits.terminals));
         let budget = Arc::new(Budget::new(config.limits.memory_bytes));
-        Self(Arc::new(Inner { config, slots, budget, table: Mutex::default(), tasks: TaskTracker::new() }))
+        let (pumps, tasks) = (Pumps::new(), TaskTracker::new());
+        Self(Arc::new(Inner { config, slots, budget, pumps, table: Mutex::default(), tasks }))
     }
 
     /// All terminals by id, exited ones included.

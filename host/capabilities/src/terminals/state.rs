@@ -23,8 +23,6 @@ use super::{
 };
 use crate::child::Exit;
 
-/// Longest time a lossless attachment may hold a program back at once.
-const HOLD_MAX: Duration = Duration::from_secs(30);
 /// Bytes read from a pseudo-terminal at once.
 pub(super) const READ_BYTES: usize = 16 * 1024;
 
@@ -52,22 +50,25 @@ pub(super) struct State {
     /// Gone from the list; whoever is still attached is sent away.
     pub(super) closed: bool,
     held_since: Option<Instant>,
+    /// Longest time a lossless attachment may hold a program back at once.
+    hold_max: Duration,
+    /// The first offset of the output at which somebody wants to look again.
+    wanted_at: u64,
     announced_title: String,
     announced_cwd: Option<String>,
     announced_commands: u64,
 }
 
-/// What the thread that moves bytes should do next.
+/// What who moves the bytes should do next.
 pub(super) struct Plan {
     pub(super) read: bool,
-    pub(super) write: bool,
     /// When to plan again, without anything happening.
     pub(super) again_at: Option<Instant>,
     pub(super) exited: bool,
 }
 
 impl State {
-    pub(super) fn new(name: String, output: Output, pty: Option<Arc<OwnedFd>>) -> Self {
+    pub(super) fn new(name: String, output: Output, pty: Option<Arc<OwnedFd>>, hold_max: Duration) -> Self {
         Self {
             name,
             output,
@@ -86,6 +87,8 @@ impl State {
             closing: false,
             closed: false,
             held_since: None,
+            hold_max,
+            wanted_at: u64::MAX,
             announced_title: String::new(),
             announced_cwd: None,
             announced_commands: 0,
@@ -227,7 +230,29 @@ impl State {
 
     pub(super) fn next_frame(&mut self, attachment: u64, now: Instant) -> Next {
         let Some(attachment) = self.attachments.get_mut(&attachment) else { return Next::End };
-        attachment.next(&mut self.output, self.ending, self.closed, now)
+        let next = attachment.next(&mut self.output, self.ending, self.closed, now);
+        let wanted = match next {
+            Next::Wait => attachment.wants_more(&self.output),
+            Next::WaitUntil(_) => Some(attachment.is_enough_at()),
+            Next::Frame(_) | Next::End => None,
+        };
+        self.wanted_at = self.wanted_at.min(wanted.unwrap_or(u64::MAX));
+        next
+    }
+
+    /// Whoever waits for changes wants to know of the next output.
+    pub(super) fn want_output(&mut self) {
+        self.wanted_at = self.wanted_at.min(self.output.ring.end() + 1);
+    }
+
+    /// Whether somebody waits for what has come; who still does says it again when it has looked. A flood that nobody waits for
+    /// wakes nobody, and one that is read does so once for each frame.
+    pub(super) fn output_is_wanted(&mut self) -> bool {
+        let wanted = self.output.ring.end() >= self.wanted_at;
+        if wanted {
+            self.wanted_at = u64::MAX;
+        }
+        wanted
     }
 
     /// Written input was taken by the program; says whether an attachment has waited for room.
@@ -270,16 +295,11 @@ impl State {
 
     pub(super) fn plan(&mut self, now: Instant) -> Plan {
         let hold = self.hold(now);
-        Plan {
-            read: !hold,
-            write: !self.input.is_empty(),
-            again_at: self.held_since.map(|since| since + HOLD_MAX),
-            exited: self.exit.is_some(),
-        }
+        Plan { read: !hold, again_at: self.held_since.map(|since| since + self.hold_max), exited: self.exit.is_some() }
     }
 
     /// Whether to leave output in the kernel, so that the program waits, because a lossless reader is a whole ring
-    /// behind. One that stays there for [`HOLD_MAX`] is given up.
+    /// behind. One that stays there for `hold_max` is given up.
     fn hold(&mut self, now: Instant) -> bool {
         let ring_bytes = self.output.ring.capacity();
         let end = self.output.ring.end() + (READ_BYTES + HELD_BYTES_MAX) as u64;
@@ -292,7 +312,7 @@ impl State {
             self.held_since = None;
             return false;
         }
-        if now < *self.held_since.get_or_insert(now) + HOLD_MAX {
+        if now < *self.held_since.get_or_insert(now) + self.hold_max {
             return true;
         }
         stuck.for_each(AttachmentState::give_up);

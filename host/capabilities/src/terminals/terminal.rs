@@ -5,9 +5,10 @@ mod threads;
 use std::{
     os::fd::OwnedFd,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Waker,
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
@@ -26,7 +27,6 @@ use super::{
     size::Size,
     spawn::Spawned,
     state::State,
-    wake::Waker,
 };
 use crate::child::{Audience, Process};
 
@@ -37,7 +37,7 @@ pub(super) struct Terminal {
     /// None where a recording is played.
     process: Option<Process>,
     state: Mutex<State>,
-    /// Told of every change of `state` that somebody may wait for.
+    /// Told of every change of `state` that somebody may wait for; of output where it is wanted.
     changed: watch::Sender<()>,
     waker: Waker,
     observer: Arc<dyn Fn(TerminalEvent) + Send + Sync>,
@@ -56,7 +56,7 @@ impl Drop for Terminal {
 }
 
 impl Terminal {
-    /// Wraps a program that runs, or none for a recording; [`Terminal::start`], with the alarm, makes it live.
+    /// Wraps a program that runs, or none for a recording; [`Terminal::start`] makes it live. `waker` wakes who moves its bytes.
     pub(super) fn new(
         config: &TerminalsConfig,
         identity: Identity,
@@ -72,7 +72,7 @@ impl Terminal {
             epoch,
             created_at: SystemTime::now(),
             process,
-            state: Mutex::new(State::new(name, output, pty)),
+            state: Mutex::new(State::new(name, output, pty, config.limits.hold_max)),
             changed: watch::Sender::new(()),
             waker,
             observer: Arc::clone(&config.observer),
@@ -88,6 +88,15 @@ impl Terminal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state, unless somebody else has it just now; then it may be waited for.
+    pub(super) fn try_lock(&self, wait: bool) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => wait.then(|| self.lock()),
+        }
+    }
+
     pub(super) fn pty(&self) -> Option<Arc<OwnedFd>> {
         self.lock().pty.clone()
     }
@@ -98,17 +107,19 @@ impl Terminal {
 
     /// The program has written.
     pub(super) fn output_arrived(&self, bytes: &[u8]) {
-        let (news, overdrawn) = {
+        let (news, wanted, overdrawn) = {
             let mut state = self.lock();
             let answers = state.output.write(bytes);
             // A program that asks without reading the answers loses them, as it would with a slow person.
             state.input.push_answer(&answers);
-            (state.take_news(&self.id), self.count(&state))
+            (state.take_news(&self.id), state.output_is_wanted(), self.count(&state))
         };
         if overdrawn {
             self.budget.make_room();
         }
-        self.changed.send_replace(());
+        if wanted || !news.is_empty() {
+            self.changed.send_replace(());
+        }
         for event in news {
             self.emit(event);
         }
@@ -140,7 +151,7 @@ impl Terminal {
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut self.lock());
         self.changed.send_replace(());
-        self.waker.wake();
+        self.waker.wake_by_ref();
         result
     }
 
@@ -155,7 +166,7 @@ impl Terminal {
             (result, self.fit(&mut state))
         };
         self.changed.send_replace(());
-        self.waker.wake();
+        self.waker.wake_by_ref();
         if let Some(size) = fitted? {
             self.emit(TerminalEvent::Resized { id: Arc::clone(&self.id), size });
         }
@@ -204,7 +215,7 @@ impl Terminal {
             (state.next_frame(attachment, Instant::now()), state.is_holding())
         };
         if holding {
-            self.waker.wake();
+            self.waker.wake_by_ref();
         }
         next
     }
@@ -245,7 +256,7 @@ impl Terminal {
         if heard {
             self.changed.send_replace(());
         }
-        self.waker.wake();
+        self.waker.wake_by_ref();
         Ok(())
     }
 
@@ -271,7 +282,7 @@ impl Terminal {
     pub(super) fn signal(&self, signal: Signal, audience: Audience) -> Result<(), TerminalError> {
         let Some(process) = &self.process else {
             // What is played ends when it sees that the terminal closes.
-            self.waker.wake();
+            self.waker.wake_by_ref();
             return if audience == Audience::Everybody { Ok(()) } else { Err(self.takes_nothing()) };
         };
         match process.signal(signal, audience, self.pty()) {

@@ -13,6 +13,9 @@ use super::{
     terminal::Terminal,
 };
 
+/// Between two looks at output that does not stop. What comes after a pause is looked at at once.
+const LOOKS_APART: Duration = Duration::from_millis(4);
+
 impl Terminals {
     /// Waits for a condition, `limit` at most. Dropping the future is safe.
     ///
@@ -27,17 +30,41 @@ impl Terminals {
     }
 }
 
-/// Waits until `check` finds something. Dropping it is safe.
-pub(super) async fn when<T>(terminal: &Terminal, mut check: impl FnMut(&mut State) -> Option<T>) -> T {
+/// Waits until `check` finds something that is no output. Dropping it is safe.
+pub(super) async fn when<T>(terminal: &Terminal, check: impl FnMut(&mut State) -> Option<T>) -> T {
+    look(terminal, None, check).await
+}
+
+/// Waits until `check` finds something, in the output or elsewhere. Dropping it is safe.
+async fn when_written<T>(terminal: &Terminal, check: impl FnMut(&mut State) -> Option<T>) -> T {
+    look(terminal, Some(LOOKS_APART), check).await
+}
+
+async fn look<T>(
+    terminal: &Terminal,
+    at_output: Option<Duration>,
+    mut check: impl FnMut(&mut State) -> Option<T>,
+) -> T {
     let mut changes = terminal.changes();
     loop {
         changes.borrow_and_update();
-        let found = check(&mut terminal.lock());
+        let looked = Instant::now();
+        let found = {
+            let mut state = terminal.lock();
+            let found = check(&mut state);
+            if found.is_none() && at_output.is_some() {
+                state.want_output();
+            }
+            found
+        };
         if let Some(found) = found {
             return found;
         }
         // Cannot fail: the terminal owns the sender.
         let _ = changes.changed().await;
+        if let Some(apart) = at_output {
+            tokio::time::sleep_until((looked + apart).into()).await;
+        }
     }
 }
 
@@ -58,7 +85,7 @@ async fn wait_on(terminal: &Terminal, until: WaitFor, limit: Duration) -> Result
 
 async fn wait_for_text(terminal: &Terminal, text: &str) -> Result<WaitOutcome, TerminalError> {
     let mut search = TextSearch { text, scanned: terminal.lock().output.ring.end() };
-    when(terminal, |state| {
+    when_written(terminal, |state| {
         if search.finds(&mut state.output) {
             return Some(Ok(outcome(state)));
         }

@@ -1,43 +1,39 @@
-//! Wakes a thread out of `poll`.
+//! Wakes the thread that plays a recording.
 
 use std::{
-    io::{self, Read, Write},
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
-    },
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    task::Wake,
+    time::Duration,
 };
 
-/// Wakes the holder of the [`Alarm`]; any number of wakes before it looks are one.
-pub(super) struct Waker(UnixStream);
-
-/// Readable once woken.
-pub(super) struct Alarm(UnixStream);
-
-/// A socket pair, because it is the one non-blocking pair of descriptors that every Unix makes in one step.
-pub(super) fn pair() -> io::Result<(Waker, Alarm)> {
-    let (waker, alarm) = UnixStream::pair()?;
-    waker.set_nonblocking(true)?;
-    alarm.set_nonblocking(true)?;
-    Ok((Waker(waker), Alarm(alarm)))
-}
-
-impl Waker {
-    pub(super) fn wake(&self) {
-        // Full means that wakes are waiting; closed means that nobody is left to wake.
-        let _ = (&self.0).write(&[1]);
-    }
+/// Any number of rings before its holder looks are one.
+#[derive(Default)]
+pub(super) struct Alarm {
+    rung: Mutex<bool>,
+    bell: Condvar,
 }
 
 impl Alarm {
-    pub(super) fn reset(&self) {
-        let mut sink = [0; 64];
-        while (&self.0).read(&mut sink).is_ok_and(|count| count == sink.len()) {}
+    /// Sleeps until it rings, or for so long; `None` is for ever.
+    pub(super) fn wait(&self, longest: Option<Duration>) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        // Waking too early only means to look again.
+        let mut rung = match longest {
+            _ if *rung => rung,
+            Some(longest) => self.bell.wait_timeout(rung, longest).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.bell.wait(rung).unwrap_or_else(PoisonError::into_inner),
+        };
+        *rung = false;
     }
 }
 
-impl AsFd for Alarm {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.notify_one();
     }
 }

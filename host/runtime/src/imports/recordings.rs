@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use midplane_capabilities::{
-    files::{RelativePath, Root},
+    files::{DeleteOptions, RelativePath, Root},
     terminals::{PlayOptions, RecordOptions, Recording, RecordingEnd, Terminals},
 };
 use midplane_model::{
@@ -44,7 +44,25 @@ async fn record(
     let options = RecordOptions { path: path.to_string(), input: options.input, limit_bytes };
     terminals.check_recording(id, &options)?;
     let file = files.create_tape(&path).await?;
-    Ok(terminals.record(id, file, &options)?)
+    match terminals.record(id, file, &options) {
+        Ok(recording) => Ok(recording),
+        Err(error) => {
+            take_back(&files, &path).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Removes the file of a recording that did not begin, if it is still empty.
+async fn take_back(files: &Root, path: &RelativePath) {
+    let Ok(entry) = files.stat(path).await else { return };
+    let options = DeleteOptions { if_version: entry.version, ..DeleteOptions::default() };
+    if entry.size == 0
+        && options.if_version.is_some()
+        && let Err(error) = files.delete(path, options).await
+    {
+        tracing::warn!(path = %path, error = &error as &dyn std::error::Error, "removing the file of no recording");
+    }
 }
 
 async fn play(

@@ -7,26 +7,27 @@ use std::{
 };
 
 use super::{
-    super::{options::TerminalEvent, pump, wake::Alarm},
+    super::{options::TerminalEvent, pump::Call},
     Terminal,
 };
 use crate::child::Exit;
 
 impl Terminal {
-    /// Starts the threads: one moves bytes until the output is complete, one waits for the program's end.
+    /// Has its bytes moved until the output is complete, by the thread that `call` calls, and starts one that waits for the program's
+    /// end.
     ///
     /// # Errors
-    /// When the machine has no thread left; the program is then killed. Blocks until it is.
-    pub(in super::super) fn start(self: &Arc<Self>, alarm: Alarm) -> io::Result<()> {
-        let (pump, reaper) = (Arc::clone(self), Arc::clone(self));
-        // Locked until both are there, so that who joins them joins both.
-        let mut threads = self.threads();
-        let started = self.thread("bytes").spawn(move || pump.pump(&alarm)).and_then(|pump| {
-            threads.push(pump);
-            threads.push(self.thread("exit").spawn(move || reaper.reap())?);
+    /// When the machine has no thread or watch left; the program is then killed. Blocks until it is.
+    pub(in super::super) fn start(self: &Arc<Self>, call: &Arc<Call>) -> io::Result<()> {
+        let reaper = Arc::clone(self);
+        let started = match self.pty() {
+            Some(pty) => call.serve(self, pty),
+            None => Ok(()),
+        };
+        let started = started.and_then(|()| {
+            self.threads().push(self.thread("exit").spawn(move || reaper.reap())?);
             Ok(())
         });
-        drop(threads);
         if started.is_err() {
             self.abort();
         }
@@ -63,15 +64,15 @@ impl Terminal {
         self.join_threads();
     }
 
-    fn pump(&self, alarm: &Alarm) {
-        let Some(pty) = self.pty() else { return };
-        pump::run(self, &pty, alarm);
+    /// The program has exited and its output has been read; whoever still holds the other end (a job in the background) is cut off, as
+    /// when a window is closed.
+    pub(in super::super) fn complete_program(&self) {
         let exit = self.lock().exit.unwrap_or(Exit { code: -1, signal: None });
         self.complete(exit);
     }
 
     /// No more output comes.
-    pub(in super::super) fn complete(&self, exit: Exit) {
+    fn complete(&self, exit: Exit) {
         self.lock().finish(exit);
         self.changed.send_replace(());
         self.emit(TerminalEvent::Exited { id: Arc::clone(&self.id), exit });
@@ -82,7 +83,7 @@ impl Terminal {
         // Who exits leaves background jobs alone; who closes the terminal means all of it.
         let exit = process.wait(|| self.lock().closing);
         self.lock().exit = Some(exit);
-        self.waker.wake();
+        self.waker.wake_by_ref();
     }
 
     /// Blocks until the threads have ended, which they do once the program has.

@@ -125,6 +125,33 @@ async fn a_lossless_client_that_leaves_lets_the_program_go_on() {
     assert_eq!(bench.exit(&id).await.code, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lossless_client_that_holds_a_program_back_for_too_long_is_told_of_the_gap_and_ended() {
+    let hold_max = Duration::from_millis(200);
+    let limits =
+        TerminalLimits { ring_bytes: 256 * 1024, scrollback_lines: 100, hold_max, ..TerminalLimits::default() };
+    let bench = Bench::with_limits(limits);
+    let (id, other) = (bench.run(&flood(2)).await, bench.run("stty raw -echo; echo ready; exec cat").await);
+    bench.wait_for_text(&id, "ready").await;
+    bench.wait_for_text(&other, "ready").await;
+    let options = AttachOptions { lossless: true, ..small_window(Role::View) };
+    let mut client = Client::new(bench.terminals.attach(&id, &options).unwrap());
+    client.acknowledges = false;
+    bench.terminals.write(&id, b"\n").unwrap();
+    client.until(|client| client.output.len() >= 64 * 1024).await;
+    // One terminal that is held holds no other.
+    for turn in 0..20 {
+        bench.terminals.write(&other, format!("<{turn}>").as_bytes()).unwrap();
+        bench.wait_for_text(&other, &format!("<{turn}>")).await;
+    }
+    assert_eq!(bench.exit(&id).await.code, 0);
+    client.drain().await;
+    let (lost, next) = client.gap.expect("it was given up");
+    assert_eq!(lost, client.offset);
+    assert!(next > lost && client.exit.is_none());
+    bench.terminals.shutdown().await;
+}
+
 /// Bytes of all kinds, with more escapes than chance would have, and questions among them.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u64;

@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File},
-    io::BufReader,
+    io::{BufReader, Write},
     path::PathBuf,
 };
 
@@ -170,4 +170,57 @@ async fn a_recording_that_cannot_be_written_ends_and_holds_nobody_up() {
     bench.terminals.record(&id, file, &options()).unwrap();
     bench.terminals.shutdown().await;
     assert!(!events(&path).is_empty());
+}
+
+#[tokio::test]
+async fn a_terminal_that_has_just_ended_is_recorded_as_it_stands() {
+    let bench = Bench::new();
+    let id = bench.run("echo the end").await;
+    bench.exit(&id).await;
+    assert_eq!(fault(bench.terminals.check_recording(&id, &options()).unwrap_err()).0, "conflict");
+    // Who had looked before it ended has made the file by now.
+    let (path, file) = tape(&bench);
+    bench.terminals.record(&id, file, &options()).unwrap();
+    assert_eq!(bench.terminals.stop_recording(&id).await.unwrap().end, Some(RecordingEnd::Exited));
+    let shown = |event: &Event| matches!(event, Event::Output(text) if text.contains("the end"));
+    assert!(events(&path).iter().any(shown));
+    bench.terminals.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_slower_than_a_program_may_be_held_back_ends_the_recording_and_not_the_program() {
+    let bench = Bench::with_limits(TerminalLimits {
+        ring_bytes: 256 * 1024,
+        scrollback_lines: 100,
+        hold_max: Duration::from_millis(300),
+        ..TerminalLimits::default()
+    });
+    let id =
+        bench.run("stty raw -echo; echo ready; read go; yes 'all work' | head -c 3000000; printf DONE; read go").await;
+    bench.wait_for_text(&id, "ready").await;
+    // A disk that takes nothing: a pipe, and nobody reads.
+    let pipe = bench.root.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let both = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let file = fs::OpenOptions::new().append(true).open(&pipe).unwrap();
+    bench.terminals.record(&id, file, &options()).unwrap();
+    bench.terminals.write(&id, b"\n").unwrap();
+    bench.wait_for_text(&id, "DONE").await;
+    // The disk goes on: what was on its way is written, and no line is cut.
+    let read = std::thread::spawn(move || {
+        let (mut lines, mut reader) = (Vec::new(), BufReader::new(both));
+        loop {
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+            if line.is_empty() || line == "over\n" {
+                return lines;
+            }
+            lines.push(line);
+        }
+    });
+    assert_eq!(bench.terminals.stop_recording(&id).await.unwrap().end, Some(RecordingEnd::Slow));
+    fs::OpenOptions::new().append(true).open(&pipe).unwrap().write_all(b"over\n").unwrap();
+    let lines = read.join().unwrap();
+    assert!(lines.len() > 2 && lines.iter().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    bench.terminals.shutdown().await;
 }
