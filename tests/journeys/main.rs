@@ -56,6 +56,7 @@ mod site;
 mod storage;
 mod storage_kill;
 mod term;
+mod term_attach;
 mod terminal_cycles;
 mod terminal_floods;
 mod terminal_grids;

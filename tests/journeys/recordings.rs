@@ -160,3 +160,25 @@ async fn recordings_are_made_played_and_exported_on_the_command_line() -> Result
     assert_eq!(host.cli(&["term", "play", "none.cast", "--shared"]).await?.0, 4);
     Ok(())
 }
+
+#[tokio::test]
+async fn of_recordings_begun_at_once_the_refused_ones_leave_no_file() -> Result<()> {
+    let host = Host::start().await?;
+    let mut client = host.connect().await?;
+    let id = client.call("terminals.open", json!({ "shell": "/bin/cat" })).await?["id"].clone();
+    let mut clients = Vec::new();
+    for number in 0..6 {
+        let mut client = host.connect().await?;
+        client.send("terminals.record", json!({ "id": id, "path": format!("{number}.cast") })).await?;
+        clients.push(client);
+    }
+    let mut made = 0;
+    for (number, client) in clients.iter_mut().enumerate() {
+        let answer = client.wait_for(|message| message["id"].is_u64()).await?;
+        let exists = host.directory.join(format!("{number}.cast")).exists();
+        assert_eq!(exists, answer["error"].is_null(), "{answer}");
+        made += usize::from(exists);
+    }
+    assert_eq!(made, 1);
+    Ok(())
+}

@@ -306,6 +306,15 @@ impl Connection {
         }
     }
 
+    /// Calls without waiting: the answer comes as [`Incoming::Json`].
+    ///
+    /// # Errors
+    /// `Unreachable` when the connection has ended.
+    pub async fn send(&mut self, method: &str, params: Value) -> Result<(), Failure> {
+        let request = json!({ "jsonrpc": "2.0", "id": 2, "method": method, "params": params });
+        Ok(self.0.send(Message::text(request.to_string())).await.context("the host closed the connection")?)
+    }
+
     /// # Errors
     /// `Unreachable` when the connection has ended.
     pub async fn send_frame(&mut self, frame: Bytes) -> Result<(), Failure> {

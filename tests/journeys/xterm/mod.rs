@@ -109,6 +109,12 @@ impl Page {
         Ok(())
     }
 
+    /// How much the program has written.
+    async fn offset(&mut self) -> Result<u64> {
+        let info = self.client.call("terminals.get", json!({ "id": self.id })).await?;
+        info["offset"].as_u64().context("offset")
+    }
+
     async fn resize(&mut self, cols: u16, rows: u16) -> Result<()> {
         self.browser.evaluate(&format!("term.resize({cols}, {rows})")).await?;
         self.client.call("terminals.resize", json!({ "id": self.id, "cols": cols, "rows": rows })).await.map(drop)
@@ -164,7 +170,10 @@ async fn an_editor_in_a_page_survives_the_page_and_a_new_size() -> Result<()> {
     page.browser.type_text("50%ihello ").await?;
     page.shows("hello").await?;
     page.reload_changes_nothing().await?;
+    let before = page.offset().await?;
     page.resize(91, 33).await?;
+    // It was quiet for long: that it is now does not mean that it has heard of its size.
+    while page.offset().await? == before {}
     page.reload_changes_nothing().await?;
     page.browser.press("Escape", 27, false).await?;
     page.enter(":q!").await?;
@@ -182,9 +191,9 @@ async fn a_paste_of_megabytes_into_a_page_arrives_whole() -> Result<()> {
     let line = "0123456789 all that is pasted ".repeat(BYTES / 30);
     page.host.write_file("pasted", &line)?;
     page.shows("ready>").await?;
-    page.enter(&format!("stty raw -echo; echo re''ady; head -c {BYTES} | cmp - pasted && echo sa''me; stty sane"))
+    page.enter(&format!("stty raw -echo; echo st''arted; head -c {BYTES} | cmp - pasted && echo sa''me; stty sane"))
         .await?;
-    page.shows("ready").await?;
+    page.shows("started").await?;
     page.browser.evaluate(&format!("paste('0123456789 all that is pasted '.repeat({}))", BYTES / 30)).await?;
     page.shows("same").await
 }

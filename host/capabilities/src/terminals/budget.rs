@@ -1,27 +1,40 @@
 //! The memory that all terminals take together.
 
-use std::sync::{
-    Mutex, PoisonError, TryLockError, Weak,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError, TryLockError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use super::terminal::Terminal;
+
+/// After making room in vain, because screens alone take more than there is.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// When it is overdrawn, whoever notices makes all that take more than an even share forget their oldest output and lines.
 /// Screens are not forgotten; the number and the size of terminals bound those.
 pub(super) struct Budget {
     bytes_max: usize,
     used: AtomicUsize,
-    terminals: Mutex<Vec<Weak<Terminal>>>,
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    terminals: Vec<Weak<Terminal>>,
+    /// When making room did not help.
+    in_vain: Option<Instant>,
 }
 
 impl Budget {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, used: AtomicUsize::new(0), terminals: Mutex::default() }
+        Self { bytes_max, used: AtomicUsize::new(0), members: Mutex::default() }
     }
 
     pub(super) fn join(&self, terminal: Weak<Terminal>) {
-        let mut terminals = self.terminals.lock().unwrap_or_else(PoisonError::into_inner);
+        let terminals = &mut self.members.lock().unwrap_or_else(PoisonError::into_inner).terminals;
         terminals.retain(|terminal| terminal.strong_count() > 0);
         terminals.push(terminal);
     }
@@ -35,16 +48,20 @@ impl Budget {
 
     /// Makes room. Called with no terminal locked; does nothing while another thread does it.
     pub(super) fn make_room(&self) {
-        let terminals = match self.terminals.try_lock() {
-            Ok(terminals) => terminals,
+        let mut members = match self.members.try_lock() {
+            Ok(members) => members,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        let alive: Vec<_> = terminals.iter().filter_map(Weak::upgrade).collect();
+        if members.in_vain.is_some_and(|at| at.elapsed() < AGAIN) {
+            return;
+        }
+        let alive: Vec<_> = members.terminals.iter().filter_map(Weak::upgrade).collect();
         let share = self.bytes_max / alive.len().max(1);
         for terminal in alive {
             terminal.keep_bytes(share);
         }
+        members.in_vain = (self.used.load(Ordering::Relaxed) > self.bytes_max).then(Instant::now);
     }
 
     #[cfg(test)]

@@ -22,9 +22,20 @@ impl Lineage {
     pub(super) fn new(name: Arc<str>) -> Self {
         Self { name, accepted: 0, ack_due: false, starved: false, room_due: false }
     }
+
+    /// Goes on in another attachment, under the name that this one had.
+    pub(super) fn give_away(&mut self) -> Self {
+        let name = std::mem::replace(&mut self.name, Arc::from(""));
+        Self { accepted: self.accepted, ..Self::new(name) }
+    }
+
+    fn is_continued(&self) -> bool {
+        self.name.is_empty()
+    }
 }
 
-/// Lineages of those who have left. When full, the oldest is forgotten: who comes later begins a new one.
+/// Lineages of those who have left and had typed: of others there is nothing to go on with, and they must not crowd these out. When
+/// full, the oldest is forgotten: who comes later begins a new one.
 #[derive(Default)]
 pub(super) struct Lineages {
     left: VecDeque<Lineage>,
@@ -32,6 +43,9 @@ pub(super) struct Lineages {
 
 impl Lineages {
     pub(super) fn keep(&mut self, lineage: Lineage) {
+        if lineage.accepted == 0 || lineage.is_continued() {
+            return;
+        }
         if self.left.len() == TERMINAL_LINEAGES_MAX {
             self.left.pop_front();
         }

@@ -139,12 +139,12 @@ impl State {
 
     /// The lineage that was left, or is continued elsewhere: then that attachment is sent away.
     pub(super) fn take_lineage(&mut self, name: &str) -> Option<Lineage> {
-        if let Some(former) = self.attachments.values_mut().find(|attachment| &*attachment.input.name == name) {
-            let continued = Lineage { accepted: former.input.accepted, ..Lineage::new(Arc::clone(&former.input.name)) };
+        // Without a name it is one that was given away.
+        let mut here = self.attachments.values_mut().filter(|_| !name.is_empty());
+        if let Some(former) = here.find(|attachment| &*attachment.input.name == name) {
             former.supersede();
             former.asked_to_drive = None;
-            former.input.name = Arc::from("");
-            return Some(continued);
+            return Some(former.input.give_away());
         }
         self.lineages.take(name)
     }

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::client::Failure;
 
+/// In a SNAPSHOT's header: another part of it follows.
+const MORE_FOLLOWS: u16 = 1;
 /// In a SNAPSHOT, before the bytes.
 const SNAPSHOT_HEAD_BYTES: usize = 8;
 /// With which snapshots begin: they reset the emulator and clear its scrollback, which is not ours to clear.
@@ -17,7 +19,17 @@ const CLEAR: &[u8] = b"\x1b[!p\x1b[?1049l\x1b[r\x1b[m\x1b[2J\x1b[H";
 /// What a frame tells.
 pub enum Told {
     /// To show, and where the output then stands.
-    Show(Bytes, u64),
+    Output {
+        bytes: Bytes,
+        offset: u64,
+    },
+    /// To show; with the last part all is drawn, for a terminal of this size and up to this offset.
+    Snapshot {
+        bytes: Bytes,
+        offset: u64,
+        size: (u16, u16),
+        last: bool,
+    },
     InputAccepted(u64),
     Facts(Value),
     /// With the exit code.
@@ -32,13 +44,18 @@ pub fn read(wire: Bytes, channel: u32) -> Result<Told, Failure> {
     if number != channel {
         return Ok(Told::Nothing);
     }
-    let Frame { op, offset, payload, .. } = frame;
+    let Frame { op, flags, offset, payload } = frame;
     Ok(match op {
         op::OUTPUT => {
             let end = offset + payload.len() as u64;
-            Told::Show(payload, end)
+            Told::Output { bytes: payload, offset: end }
         }
-        op::SNAPSHOT => Told::Show(gently(payload.slice(SNAPSHOT_HEAD_BYTES.min(payload.len())..)), offset),
+        op::SNAPSHOT => {
+            let &[c1, c0, r1, r0] = payload.first_chunk().context("the host sent a snapshot without a size")?;
+            let size = (u16::from_be_bytes([c1, c0]), u16::from_be_bytes([r1, r0]));
+            let bytes = gently(payload.slice(SNAPSHOT_HEAD_BYTES.min(payload.len())..));
+            Told::Snapshot { bytes, offset, size, last: flags & MORE_FOLLOWS == 0 }
+        }
         op::INPUT_ACK => Told::InputAccepted(offset),
         op::META => serde_json::from_slice(&payload).map_or(Told::Nothing, Told::Facts),
         op::EXIT => Told::Exit(payload.first_chunk().map_or(-1, |code| i32::from_be_bytes(*code))),

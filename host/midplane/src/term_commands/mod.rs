@@ -4,6 +4,7 @@ mod attach;
 mod attached;
 mod cast;
 mod frames;
+mod person;
 mod raw_mode;
 
 use std::process::ExitCode;

@@ -159,3 +159,47 @@ async fn reading_says_what_is_no_longer_kept() {
     assert_eq!(bench.terminals.read(&id, 5003, 500).unwrap().bytes, b"");
     assert_eq!(fault(bench.terminals.read(&id, 5004, 500).unwrap_err()).0, "invalid_params");
 }
+
+#[tokio::test]
+async fn a_program_that_lets_go_of_its_terminal_and_comes_back_to_it_is_read() {
+    let bench = Bench::new();
+    let pipe = bench.root.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let id =
+        bench.run("echo one; exec <&- >&- 2>&-; read go < pipe; echo two > /dev/tty; read go < pipe; exit 5").await;
+    bench.wait_for_text(&id, "one").await;
+    std::fs::write(&pipe, "go\n").unwrap();
+    bench.wait_for_text(&id, "two").await;
+    std::fs::write(&pipe, "go\n").unwrap();
+    assert_eq!(bench.exit(&id).await.code, 5);
+    assert_eq!(bench.raw(&id), b"one\r\ntwo\r\n");
+    bench.terminals.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_keeps_the_terminal_open_does_not_hold_back_the_exit() {
+    let bench = Bench::new();
+    let id = bench
+        .run("setsid sh -c 'echo daemon $$ ready; exec sleep 1000' & wait_for() { read go; }; wait_for; exit 6")
+        .await;
+    bench.wait_for_text(&id, "ready").await;
+    let line = bench.terminals.screen(&id, 0).unwrap().lines[0].clone();
+    bench.terminals.write(&id, b"\n").unwrap();
+    assert_eq!(bench.exit(&id).await.code, 6);
+    bench.terminals.shutdown().await;
+    let daemon = line.split(' ').nth(1).and_then(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)).unwrap();
+    // A session of its own is none of ours.
+    rustix::process::kill_process(daemon, rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_program_is_closed_like_any_other() {
+    let bench = Bench::new();
+    let id = bench.run("trap 'echo told; exit 9' HUP; echo ready; kill -STOP $$; read go").await;
+    bench.wait_for_text(&id, "ready").await;
+    let mut client = bench.attach(&id, Role::View);
+    bench.terminals.close(&id).await.unwrap();
+    client.drain().await;
+    let (_, code, signal, reason) = client.exit.unwrap();
+    assert_eq!((code, signal, reason), (9, 0, 2));
+}

@@ -59,6 +59,28 @@ async fn input_goes_on_once_over_a_broken_connection() {
 }
 
 #[tokio::test]
+async fn who_only_looked_on_does_not_make_the_host_forget_what_was_typed() {
+    let bench = Bench::new();
+    let id = bench.run("stty raw -echo; echo ready; exec cat").await;
+    let typist = bench.terminals.attach(&id, &as_role(Role::Drive)).unwrap();
+    let lineage = typist.lineage.to_string();
+    let mut typist = Client::new(typist);
+    typist.until_sees("ready").await;
+    typist.input(0, b"typed");
+    typist.until_sees("typed").await;
+    drop(typist);
+    for _ in 0..2 * midplane_model::limits::TERMINAL_LINEAGES_MAX {
+        drop(bench.attach(&id, Role::View));
+    }
+    let goes_on = |name: &str| AttachOptions { lineage: Some(name.to_owned()), ..as_role(Role::Drive) };
+    assert_eq!(bench.terminals.attach(&id, &goes_on(&lineage)).unwrap().input_offset, 5);
+    // No name is nobody's, also where one was given away.
+    let nameless = bench.terminals.attach(&id, &goes_on("")).unwrap();
+    assert_eq!((nameless.input_offset, nameless.lineage.is_empty()), (0, false));
+    bench.terminals.shutdown().await;
+}
+
+#[tokio::test]
 async fn sizes_follow_the_driver_the_smallest_window_or_nobody() {
     let bench = Bench::new();
     let id = bench.run("read go").await;
