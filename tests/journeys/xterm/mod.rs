@@ -74,7 +74,12 @@ impl Page {
         let expression = format!("until(() => {condition})");
         match tokio::time::timeout(PATIENCE, self.browser.evaluate(&expression)).await {
             Ok(shown) => shown.map(drop),
-            Err(_) => bail!("never: {condition}\nbut {}", self.browser.evaluate("grid()").await?),
+            Err(_) => {
+                // The other connection has been silent for too long.
+                let mut client = self.host.connect().await?;
+                let host = client.call("terminals.screen", json!({ "id": self.id })).await?;
+                bail!("never: {condition}\nbut {}\nand in the host {host}", self.browser.evaluate("grid()").await?)
+            }
         }
     }
 
@@ -141,7 +146,8 @@ async fn a_shell_in_a_page_shows_what_the_host_has_also_to_a_page_that_was_loade
     page.shows("ready>").await?;
     page.enter("echo typed-$((40+2)); stty size").await?;
     page.shows("typed-42").await?;
-    page.enter("sh show.sh").await?;
+    page.enter("sh show.sh; echo sh''own").await?;
+    page.shows("shown").await?;
     page.reload_changes_nothing().await?;
     page.resize(100, 30).await?;
     page.enter("stty size").await?;
@@ -149,8 +155,10 @@ async fn a_shell_in_a_page_shows_what_the_host_has_also_to_a_page_that_was_loade
     page.reload_changes_nothing().await?;
     // A key that is none of the alphabet's, through output.
     page.enter("yes").await?;
-    page.shows("y").await?;
+    page.until("lines(0).some((line) => line === 'y')").await?;
     page.browser.press("c", 67, true).await?;
+    // What is typed before the shell is back is flushed with the rest.
+    page.until("lines(0).filter((line) => line).at(-1)?.endsWith('ready>')").await?;
     page.enter("echo over-$((40+2))").await?;
     page.shows("over-42").await?;
     page.reload_changes_nothing().await
@@ -178,7 +186,7 @@ async fn an_editor_in_a_page_survives_the_page_and_a_new_size() -> Result<()> {
     page.browser.press("Escape", 27, false).await?;
     page.enter(":q!").await?;
     // What is typed while it ends is lost.
-    page.agrees().await?;
+    page.until("lines(0).some((line) => line === 'ready>')").await?;
     page.enter("echo back-$((40+2))").await?;
     page.shows("back-42").await?;
     page.agrees().await
