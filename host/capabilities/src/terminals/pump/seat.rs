@@ -72,7 +72,7 @@ impl Seat {
     pub(super) fn turn(&mut self, buffer: &mut [u8]) -> After {
         let mut chunk = [0; WRITE_BYTES];
         let (plan, input) = {
-            let Some(mut state) = self.terminal.try_lock(!self.passed_over) else {
+            let Some(mut state) = self.terminal.try_lock(self.passed_over) else {
                 self.passed_over = true;
                 return After::More;
             };
