@@ -161,6 +161,8 @@ async fn serve(shared: &Shared, identity: &Identity, socket: WebSocket, channel:
         client.taken();
     };
     shared.metrics.closed(reason);
+    // The attachment ends now, however long the client takes to close.
+    drop((source, client));
     if let Some(close) = said.or_else(|| reason.frame()) {
         // A client that does not read gets none, and nobody waits for it.
         _ = send(&mut out, Message::Close(Some(close)), CLOSE_WAIT_MAX).await;
