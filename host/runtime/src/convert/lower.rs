@@ -139,8 +139,16 @@ fn label<'a>(names: &'a [Label], wit: &'a str) -> &'a str {
 }
 
 fn push_string(json: &mut String, text: &str) {
-    // Writing to a string does not fail.
-    json.push_str(&serde_json::to_string(text).unwrap_or_default());
+    // Most need no escapes, and so no string between.
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        // Writing to a string does not fail.
+        json.push_str(&serde_json::to_string(text).unwrap_or_default());
+        return;
+    }
+    json.reserve(text.len() + 2);
+    json.push('"');
+    json.push_str(text);
+    json.push('"');
 }
 
 /// A string, or the JSON that a `json` is.
