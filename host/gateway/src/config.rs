@@ -87,8 +87,12 @@ impl GatewayConfig {
 #[derive(Debug, Clone, Copy)]
 pub struct GatewayLimits {
     pub message_bytes: usize,
+    /// WebSockets.
     pub connections: usize,
     pub connections_per_principal: usize,
+    /// Connections of a listener that are no WebSockets.
+    pub http_clients: usize,
+    pub head_max: Duration,
     pub calls_in_flight: usize,
     pub calls_in_flight_per_principal: usize,
     pub calls_per_second: u32,
@@ -111,6 +115,8 @@ impl Default for GatewayLimits {
             message_bytes: limits::MESSAGE_BYTES_MAX,
             connections: limits::CONNECTIONS_MAX,
             connections_per_principal: limits::CONNECTIONS_PER_PRINCIPAL_MAX,
+            http_clients: limits::HTTP_CLIENTS_MAX,
+            head_max: limits::HEAD_MAX,
             calls_in_flight: limits::CALLS_IN_FLIGHT_MAX,
             calls_in_flight_per_principal: limits::CALLS_IN_FLIGHT_PER_PRINCIPAL_MAX,
             calls_per_second: limits::CALLS_PER_SECOND_MAX,

@@ -24,6 +24,7 @@
 //! - `tokens`: who may come in; `secrets`: what a token is exchanged for; `audit`: what is written down of both.
 //! - `native`: `auth.*`, `session.*`, `event.*` and `system.*`, described by WIT like any other service.
 
+mod accepting;
 mod admission;
 mod audit;
 mod auth;

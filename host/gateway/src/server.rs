@@ -1,15 +1,9 @@
 //! The gateway as the program sees it: built, served, ended.
 
-use std::{
-    convert::Infallible,
-    future::{Future, IntoFuture as _},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use axum::{Extension, serve::ListenerExt as _};
-use futures_util::{FutureExt as _, future::OptionFuture};
+use futures_util::future::OptionFuture;
 use midplane_broker::Broker;
 use midplane_model::{
     BoxFuture,
@@ -20,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accepting::{self, Bounds},
     config::{GatewayConfig, TokenPolicy},
     error::GatewayError,
     listeners::{Listeners, Local},
@@ -61,43 +56,37 @@ impl Gateway {
     pub async fn serve(self, listeners: impl Into<Listeners>, shutdown: CancellationToken) -> io::Result<()> {
         let (shared, Listeners { port, tls, local }) = (self.shared, listeners.into());
         let stop = shared.shutdown.clone();
-        let stall_max = shared.config.limits.taking_stall_max;
+        let limits = shared.config.limits;
+        let (stall_max, bounds) =
+            (limits.taking_stall_max, Bounds { connections: limits.http_clients, head_max: limits.head_max });
         let routes = routes::build(&shared);
         let by_socket = local.map(|socket| {
             let routes = routes.clone().layer(Extension(Local));
-            axum::serve(Taking::new(socket, stall_max), routes)
-                .with_graceful_shutdown(stop.clone().cancelled_owned())
-                .into_future()
+            accepting::serve(Taking::new(socket, stall_max), routes, bounds, stop.clone())
         });
-        let by_port: BoxFuture<'_, io::Result<()>> = match tls {
+        let by_port: BoxFuture<'_, ()> = match tls {
             None => {
                 // Small messages go out at once: a keystroke's echo waits for no acknowledgement of the one before.
                 let port = port.tap_io(|stream| _ = stream.set_nodelay(true));
-                let port = Taking::new(port, stall_max);
-                let serve = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-                Box::pin(serve.into_future())
+                Box::pin(accepting::serve(Taking::new(port, stall_max), routes, bounds, stop.clone()))
             }
             Some(tls) => {
-                let port = Taking::new(TlsListener::start(port, tls, &stop, &shared.sockets)?, stall_max);
-                let serve = axum::serve(port, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-                Box::pin(serve.into_future())
+                let port = TlsListener::start(port, tls, &stop, &shared.sockets)?;
+                Box::pin(accepting::serve(Taking::new(port, stall_max), routes, bounds, stop.clone()))
             }
         };
-        let accepting =
-            async { tokio::try_join!(by_port, OptionFuture::from(by_socket).map(Option::transpose)).map(drop) };
+        let accepting = async { _ = tokio::join!(by_port, OptionFuture::from(by_socket)) };
         let mut accepting = std::pin::pin!(accepting);
         tokio::select! {
             never = sweep(&shared) => match never {},
-            result = &mut accepting => {
-                stop.cancel();
-                result?;
-            }
+            // Only after `stop`, which nobody else cancels.
+            () = &mut accepting => {}
             () = shutdown.cancelled() => stop.cancel(),
         }
         tracing::info!(sockets = shared.connections.len(), "stopping");
-        let finished = finish(&shared, accepting).await;
+        finish(&shared, accepting).await;
         shared.audit.settle();
-        finished
+        Ok(())
     }
 }
 
@@ -112,28 +101,21 @@ async fn sweep(shared: &Shared) -> Infallible {
     }
 }
 
-async fn finish(shared: &Shared, accepting: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+async fn finish(shared: &Shared, accepting: impl Future<Output = ()>) {
     let late = Instant::now() + CLIENTS_SHUTDOWN_MAX;
     shared.sockets.close();
     shared.keyed.close();
-    let ended = async {
-        let (result, (), ()) = tokio::join!(accepting, shared.sockets.wait(), shared.keyed.wait());
-        result
-    };
+    let ended = async { tokio::join!(accepting, shared.sockets.wait(), shared.keyed.wait()) };
     let mut ended = std::pin::pin!(ended);
-    if let Ok(result) = tokio::time::timeout(PAGE_DRAIN_MAX, &mut ended).await {
-        return result;
+    if tokio::time::timeout(PAGE_DRAIN_MAX, &mut ended).await.is_ok() {
+        return;
     }
     shared.streams.cancel();
-    if let Ok(result) = tokio::time::timeout_at(late - ABORT_RESERVE, &mut ended).await {
-        return result;
+    if tokio::time::timeout_at(late - ABORT_RESERVE, &mut ended).await.is_ok() {
+        return;
     }
     shared.abort.cancel();
-    match tokio::time::timeout_at(late, ended).await {
-        Ok(result) => result,
-        Err(_) => {
-            tracing::warn!(sockets = shared.sockets.len(), "clients were late and are given up");
-            Ok(())
-        }
+    if tokio::time::timeout_at(late, ended).await.is_err() {
+        tracing::warn!(sockets = shared.sockets.len(), "clients were late and are given up");
     }
 }

@@ -147,8 +147,8 @@ fn tls(arguments: &ServeArguments) -> Result<Option<Tls>> {
     tls.map(Some).with_context(|| format!("{} and {}", certificate.display(), key.display()))
 }
 
-/// Descriptors that the host needs beside those of connections: files, watches, terminals, processes.
-const OTHER_DESCRIPTORS: u64 = 1024;
+/// Descriptors that the host needs beside those of WebSockets: requests, files, watches, terminals, processes.
+const OTHER_DESCRIPTORS: u64 = 2048;
 
 fn limits(arguments: &ServeArguments) -> Result<GatewayLimits> {
     let connections = arguments.max_connections;
@@ -158,7 +158,11 @@ fn limits(arguments: &ServeArguments) -> Result<GatewayLimits> {
         bail!("{connections} connections need {wanted} open files; raise the limit first: ulimit -n {wanted}");
     }
     let connections_per_principal = (connections / 4 * 3).max(1);
-    Ok(GatewayLimits { connections, connections_per_principal, ..GatewayLimits::default() })
+    let defaults = GatewayLimits::default();
+    // A quarter of the descriptors, where there are few.
+    let quarter = allowed.and_then(|allowed| usize::try_from(allowed / 4).ok()).unwrap_or(usize::MAX);
+    let http_clients = defaults.http_clients.min(quarter.max(1));
+    Ok(GatewayLimits { connections, connections_per_principal, http_clients, ..defaults })
 }
 
 /// The rules of the contract's section 5 about what may be bound.

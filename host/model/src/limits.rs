@@ -390,6 +390,10 @@ pub const FIND_RESULTS_MAX: usize = 1000;
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
 /// WebSocket connections open at the same time; one more is `unavailable`.
 pub const CONNECTIONS_MAX: usize = 1024;
+/// Connections of a listener that speak HTTP at the same time; more wait in the kernel until one ends or becomes a WebSocket.
+pub const HTTP_CLIENTS_MAX: usize = 1024;
+/// Time a client may take for the head of a request, from the connection or from the answer before; then its connection is ended.
+pub const HEAD_MAX: Duration = Duration::from_secs(60);
 /// Bytes a WebSocket reads ahead.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 8 * 1024;
 /// Bytes a WebSocket gathers before it writes, when there is more to write.

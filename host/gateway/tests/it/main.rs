@@ -5,6 +5,7 @@ mod causality;
 mod channels;
 mod event_stream;
 mod events;
+mod heads;
 mod http_client;
 mod idempotency;
 mod mcp;
