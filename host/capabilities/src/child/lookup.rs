@@ -18,7 +18,7 @@ pub(crate) fn folder(root: &Path, path: &str) -> Result<PathBuf, NoFolder> {
         return Err(NoFolder::Outside);
     }
     let root = root.canonicalize().map_err(|_| NoFolder::Missing)?;
-    let folder = root.join(path).canonicalize().map_err(|_| NoFolder::Missing)?;
+    let folder = root.join(crate::files::on_disk(path)).canonicalize().map_err(|_| NoFolder::Missing)?;
     if !folder.starts_with(&root) {
         return Err(NoFolder::Outside);
     }

@@ -1,7 +1,7 @@
 //! Copying a file or a tree: gathered in the host's own folder, and in place in one step, whole.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::CStr,
     fs::File,
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
@@ -17,6 +17,7 @@ use super::{
     Root,
     error::{FilesError, shown},
     facts::Facts,
+    naming::on_disk_c,
     own_writes::{OwnWrite, Trace},
     path::RelativePath,
     relocate::rename_free,
@@ -78,7 +79,7 @@ fn copy(root: &Root, from: &Place, to: &Place, options: &CopyOptions) -> Result<
         Err(_) => false,
     };
     let staging = Staging::create(&root.jail.whole()).map_err(fail)?;
-    let name = CString::new(from.name.as_str()).map_err(|_| fail(Errno::INVAL))?;
+    let name = on_disk_c(&from.name).map_err(fail)?;
     let mut copying = Copying { path: &from.path, entries: 0 };
     copying.entry(&from.parent, &name, &staging.folder, c"copy", 0)?;
     let facts = Facts::at(&staging.folder, GATHERED).map_err(fail)?;
@@ -95,7 +96,7 @@ fn copy(root: &Root, from: &Place, to: &Place, options: &CopyOptions) -> Result<
         .own
         .note(&to.path, OwnWrite { trace: Trace::from(&facts), version: None, origin: options.origin.clone() });
     let moved = match replaced {
-        true => rustix::fs::renameat(&staging.folder, GATHERED, &to.parent, to.name.as_str()),
+        true => rustix::fs::renameat(&staging.folder, GATHERED, &to.parent, to.on_disk()),
         false => rename_free(staging.folder.as_fd(), GATHERED, to.parent.as_fd(), &to.name),
     };
     moved.map_err(|errno| {

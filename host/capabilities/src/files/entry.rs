@@ -10,6 +10,7 @@ use super::{
     error::FilesError,
     facts::Facts,
     jail::Jail,
+    naming::text_of,
     path::RelativePath,
     version::Version,
     walk::{Last, Place},
@@ -96,8 +97,8 @@ pub(super) fn describe(jail: &Jail, path: &RelativePath, place: &Place, facts: &
     if facts.kind != FileType::Symlink {
         return plain(path, facts, names);
     }
-    let target = rustix::fs::readlinkat(&place.parent, place.name.as_str(), Vec::new());
-    let target = target.ok().and_then(|target| target.into_string().ok());
+    let target = rustix::fs::readlinkat(&place.parent, place.on_disk(), Vec::new());
+    let target = target.ok().map(|target| text_of(target.to_bytes()).into_owned());
     let reached = jail.facts(path);
     let link_outside = matches!(reached, Err(Errno::XDEV));
     let symlink = Symlink {

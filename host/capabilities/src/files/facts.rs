@@ -10,6 +10,8 @@ use rustix::{
     io::Errno,
 };
 
+use super::naming::on_disk;
+
 /// The part of `struct stat` that files and watching use. Times are nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -34,7 +36,7 @@ impl Facts {
 
     /// Facts of an entry of a directory; a link stays a link.
     pub fn at(directory: impl AsFd, name: &str) -> Result<Self, Errno> {
-        rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Self::from(&stat))
+        rustix::fs::statat(directory, on_disk(name), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Self::from(&stat))
     }
 
     pub fn is_dir(&self) -> bool {

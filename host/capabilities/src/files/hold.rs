@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::{error::FilesError, jail::Jail};
+use super::{error::FilesError, jail::Jail, naming::on_disk};
 
 /// A directory of the workspace. Its path is good as long as this lives, and leads there even when the directory is moved
 /// or a link takes its place.
@@ -27,7 +27,7 @@ impl HeldDirectory {
         let path = if cfg!(target_os = "linux") {
             format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
         } else {
-            location.join(jail.floor().as_str())
+            location.join(on_disk(jail.floor().as_str()))
         };
         Ok(Self { path, _fd: fd })
     }

@@ -24,6 +24,7 @@ use rustix::{
 
 use super::{
     facts::Facts,
+    naming::on_disk,
     path::RelativePath,
     walk::{self, Last, Place},
 };
@@ -125,7 +126,13 @@ impl Jail {
         #[cfg(target_os = "linux")]
         if self.beneath && self.floor.is_root() {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-            return rustix::fs::openat2(&*self.root, path.as_str(), flags | OFlags::CLOEXEC, Mode::empty(), resolve);
+            return rustix::fs::openat2(
+                &*self.root,
+                on_disk(path.as_str()),
+                flags | OFlags::CLOEXEC,
+                Mode::empty(),
+                resolve,
+            );
         }
         match self.place(path, Last::Keep)? {
             Some(place) if place.path == *path => place.open(flags),
@@ -165,8 +172,9 @@ fn open_beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<Owned
     /// does so twice.
     const ATTEMPTS_MAX: u32 = 64;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let path = on_disk(path);
     for _ in 1..ATTEMPTS_MAX {
-        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match rustix::fs::openat2(root, &*path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             Err(Errno::AGAIN) => {}
             result => return result,
         }

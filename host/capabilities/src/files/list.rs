@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use midplane_model::limits::{LIST_DEPTH_MAX, LIST_ENTRIES_MAX};
+use midplane_model::limits::{LIST_DEPTH_MAX, LIST_ENTRIES_MAX, PATH_BYTES_MAX};
 use rustix::{
     fs::{Dir, OFlags},
     io::Errno,
@@ -15,6 +15,7 @@ use super::{
     error::FilesError,
     facts::Facts,
     jail::Jail,
+    naming::text_of,
     path::RelativePath,
     replace::is_ours,
     walk::Place,
@@ -59,8 +60,7 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Where the next page begins; none on the last page. Opaque.
     pub next_cursor: Option<String>,
-    /// Entries left out because their names are not UTF-8, so that no path could name them; of the directories whose content begins
-    /// on this page.
+    /// Entries of this page left out because their paths would be longer than `PATH_BYTES_MAX`, so that nobody could send them back.
     pub unnameable: usize,
 }
 
@@ -107,11 +107,7 @@ impl Page<'_> {
     /// Adds the entries of one directory and what is below; false once the page is full.
     fn fill(&mut self, level: Level, depth: usize) -> Result<bool, Errno> {
         let Level { directory, path, rules, ignored, left_out } = level;
-        let (names, unnameable) = names(&directory)?;
-        // Told once, with the page on which the directory's content begins.
-        if self.after.as_ref().is_none_or(|after| path >= *after) && self.listing.entries.len() < self.limit {
-            self.listing.unnameable += unnameable;
-        }
+        let names = names(&directory)?;
         let rules = match self.options.ignored {
             Ignored::Unasked => rules,
             _ => rules.enter(&path, &directory, |name| names.binary_search_by(|entry| (**entry).cmp(name)).is_ok()),
@@ -123,6 +119,10 @@ impl Page<'_> {
             let is_new = self.after.as_ref().is_none_or(|after| child > *after);
             let is_above_cursor = self.after.as_ref().is_some_and(|after| after.is_within(&child));
             if !is_new && !is_above_cursor {
+                continue;
+            }
+            if child.as_str().len() > PATH_BYTES_MAX {
+                self.listing.unnameable += usize::from(is_new);
                 continue;
             }
             place.name = name;
@@ -158,18 +158,16 @@ impl Page<'_> {
     }
 }
 
-/// The names in a directory, sorted, without our temporary files; and how many are not UTF-8.
-pub(crate) fn names(directory: &OwnedFd) -> Result<(Vec<String>, usize), Errno> {
+/// The names in a directory, sorted, without our temporary files.
+pub(crate) fn names(directory: &OwnedFd) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
-    let mut unnameable = 0;
     for entry in Dir::read_from(directory)? {
-        match entry?.file_name().to_str() {
-            Ok("." | "..") => {}
-            Ok(name) if is_ours(name) => {}
-            Ok(name) => names.push(name.to_owned()),
-            Err(_) => unnameable += 1,
+        match &*text_of(entry?.file_name().to_bytes()) {
+            "." | ".." => {}
+            name if is_ours(name) => {}
+            name => names.push(name.to_owned()),
         }
     }
     names.sort_unstable();
-    Ok((names, unnameable))
+    Ok(names)
 }

@@ -50,7 +50,7 @@ fn make_or_find(jail: &Jail, own: &OwnWrites, path: &RelativePath, options: &Mak
 
 fn make_one(jail: &Jail, own: &OwnWrites, path: &RelativePath, options: &MakeDirOptions) -> Result<(), Errno> {
     let place = jail.place(path, Last::Keep)?.ok_or(Errno::EXIST)?;
-    let result = rustix::fs::mkdirat(&place.parent, place.name.as_str(), Mode::from_raw_mode(0o777));
+    let result = rustix::fs::mkdirat(&place.parent, place.on_disk(), Mode::from_raw_mode(0o777));
     if result.is_ok() {
         own.note(&place.path, OwnWrite { trace: Trace::Directory, version: None, origin: options.origin.clone() });
     }

@@ -6,9 +6,11 @@ use midplane_model::limits::PATH_BYTES_MAX;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{error::FilesError, staging::OWN_FOLDER};
+use super::{error::FilesError, naming::canonical, staging::OWN_FOLDER};
 
 /// A normal workspace-relative path: segments joined by `/`, none of them empty, `.` or `..`; the root is `""`.
+///
+/// A name that is not UTF-8 is spelled as [`super::naming`] says, in one way only.
 ///
 /// Being normal says nothing about links: the jail asks the kernel about those, at every use.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -36,6 +38,7 @@ impl RelativePath {
         if text.starts_with('/') || text.contains('\0') {
             return Err(outside());
         }
+        let text = &*canonical(text);
         let mut segments = Vec::new();
         for segment in text.split('/').filter(|_| !text.is_empty()) {
             match segment {

@@ -184,7 +184,7 @@ impl Arrival<'_> {
         let folder = self.folder;
         let renamed = match is_new && job.options.create == Create::MustNotExist {
             true => rename_free(folder, GATHERED, place.parent.as_fd(), &place.name),
-            false => rustix::fs::renameat(folder, GATHERED, &place.parent, place.name.as_str()),
+            false => rustix::fs::renameat(folder, GATHERED, &place.parent, place.on_disk()),
         };
         if let Err(errno) = renamed {
             job.root.inner.own.forget(job.path());
@@ -201,7 +201,7 @@ impl Arrival<'_> {
     fn make(&self) -> Result<Written, FilesError> {
         let place: &Place = self.job.place;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = rustix::fs::openat(&place.parent, place.name.as_str(), flags, Mode::from_raw_mode(0o666))
+        let made = rustix::fs::openat(&place.parent, place.on_disk(), flags, Mode::from_raw_mode(0o666))
             .map_err(|errno| self.job.fail(errno))?;
         let facts = self.pour(&File::from(made))?;
         Ok(self.written(&facts, true, WriteMode::InPlace))

@@ -11,6 +11,7 @@ use super::{
     error::{FilesError, shown},
     facts::Facts,
     insist::insist,
+    naming::on_disk,
     own_writes::{OwnWrite, OwnWrites, Trace},
     version::Version,
     walk::Place,
@@ -38,7 +39,7 @@ pub(super) fn rename(from: &Place, to: &Place, options: &RenameOptions, own: &Ow
     own.note(&from.path, write(Trace::Gone));
     let (old, new) = (from.parent.as_fd(), to.parent.as_fd());
     let result = match options.overwrite {
-        true => rustix::fs::renameat(old, from.name.as_str(), new, to.name.as_str()),
+        true => rustix::fs::renameat(old, from.on_disk(), new, to.on_disk()),
         false => match rename_free(old, &from.name, new, &to.name) {
             // No such flag here, or a directory into itself: the plain call tells which.
             Err(Errno::INVAL | Errno::NOSYS) => rename_unless_there(from, to),
@@ -69,7 +70,7 @@ fn fail(from: &Place, to: &Place, errno: Errno) -> FilesError {
 /// Renames to a name that nobody has: `EEXIST` otherwise, `EINVAL` or `ENOSYS` where that cannot be done in one step.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(super) fn rename_free(old: BorrowedFd<'_>, from: &str, new: BorrowedFd<'_>, to: &str) -> Result<(), Errno> {
-    rustix::fs::renameat_with(old, from, new, to, rustix::fs::RenameFlags::NOREPLACE)
+    rustix::fs::renameat_with(old, on_disk(from), new, on_disk(to), rustix::fs::RenameFlags::NOREPLACE)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
@@ -81,7 +82,7 @@ pub(super) fn rename_free(_: BorrowedFd<'_>, _: &str, _: BorrowedFd<'_>, _: &str
 fn rename_unless_there(from: &Place, to: &Place) -> Result<(), Errno> {
     match Facts::at(&to.parent, &to.name) {
         Ok(_) => Err(Errno::EXIST),
-        Err(Errno::NOENT) => rustix::fs::renameat(&from.parent, from.name.as_str(), &to.parent, to.name.as_str()),
+        Err(Errno::NOENT) => rustix::fs::renameat(&from.parent, from.on_disk(), &to.parent, to.on_disk()),
         Err(errno) => Err(errno),
     }
 }

@@ -15,6 +15,7 @@ use super::{
     facts::Facts,
     insist::insist,
     jail::Jail,
+    naming::on_disk_c,
     own_writes::{OwnWrite, OwnWrites, Trace},
     path::RelativePath,
     replace::is_temporary,
@@ -39,8 +40,8 @@ pub(super) fn delete(place: &Place, options: &DeleteOptions, own: &OwnWrites) ->
     own.note(&place.path, OwnWrite { trace: Trace::Gone, version: None, origin: options.origin.clone() });
     let result = Facts::at(&place.parent, &place.name).and_then(|facts| match facts.is_dir() {
         true if options.recursive => remove_tree(&place.parent, &place.name),
-        true => rustix::fs::unlinkat(&place.parent, place.name.as_str(), AtFlags::REMOVEDIR),
-        false => rustix::fs::unlinkat(&place.parent, place.name.as_str(), AtFlags::empty()),
+        true => rustix::fs::unlinkat(&place.parent, place.on_disk(), AtFlags::REMOVEDIR),
+        false => rustix::fs::unlinkat(&place.parent, place.on_disk(), AtFlags::empty()),
     });
     result.map_err(|errno| {
         own.forget(&place.path);
@@ -56,7 +57,7 @@ pub(super) fn remove_stray(jail: &Jail, path: &RelativePath) {
         return;
     }
     let removed = jail.place(path, Last::Keep).and_then(|place| match place {
-        Some(place) => rustix::fs::unlinkat(&place.parent, place.name.as_str(), AtFlags::empty()),
+        Some(place) => rustix::fs::unlinkat(&place.parent, place.on_disk(), AtFlags::empty()),
         None => Ok(()),
     });
     if let Err(error) = removed.or_else(|errno| if errno == Errno::NOENT { Ok(()) } else { Err(errno) }) {
@@ -74,7 +75,7 @@ struct Level {
 /// Depth first, by descriptor and without following links. A loop with a stack of its own, since a tree may be deeper than
 /// the thread's stack.
 pub(super) fn remove_tree(parent: &OwnedFd, name: &str) -> Result<(), Errno> {
-    let name = std::ffi::CString::new(name).map_err(|_| Errno::INVAL)?;
+    let name = on_disk_c(name)?;
     let mut levels = vec![Level::open(parent, name)?];
     while let Some(level) = levels.last_mut() {
         let Some(name) = level.names.pop() else {

@@ -76,7 +76,7 @@ fn publish(job: &Job<'_>, mut temporary: Temporary<'_>, is_new: bool) -> Result<
     let renamed = match is_new && job.options.create == Create::MustNotExist {
         true => temporary.rename_to_free(job.place),
         false => {
-            rustix::fs::renameat(&job.place.parent, temporary.name.as_str(), &job.place.parent, job.place.name.as_str())
+            rustix::fs::renameat(&job.place.parent, temporary.name.as_str(), &job.place.parent, job.place.on_disk())
         }
     };
     if let Err(errno) = renamed {
@@ -209,7 +209,7 @@ impl<'a> Temporary<'a> {
         match super::relocate::rename_free(parent, &self.name, parent, &place.name) {
             // File systems without that flag have links, which never replace anything either.
             Err(Errno::INVAL | Errno::NOSYS) => {
-                rustix::fs::linkat(parent, self.name.as_str(), parent, place.name.as_str(), AtFlags::empty())?;
+                rustix::fs::linkat(parent, self.name.as_str(), parent, place.on_disk(), AtFlags::empty())?;
                 rustix::fs::unlinkat(parent, self.name.as_str(), AtFlags::empty())
             }
             result => result,

@@ -53,7 +53,7 @@ pub(super) fn existing_own_folder(jail: &Jail, name: &str) -> Result<Option<Owne
 
 fn open_or_make(jail: &Jail, path: &RelativePath) -> Result<(OwnedFd, bool), Errno> {
     let place = jail.place(path, Last::Keep)?.ok_or(Errno::EXIST)?;
-    let is_new = match rustix::fs::mkdirat(&place.parent, place.name.as_str(), PRIVATE) {
+    let is_new = match rustix::fs::mkdirat(&place.parent, place.on_disk(), PRIVATE) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
         Err(errno) => return Err(errno),

@@ -17,7 +17,7 @@ impl Root {
             let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
             let made = rustix::fs::openat(
                 &place.parent,
-                place.name.as_str(),
+                place.on_disk(),
                 flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
                 Mode::from_raw_mode(0o666),
             );

@@ -375,12 +375,54 @@ async fn listings_are_sorted_paged_and_stable_under_change() {
 }
 
 #[tokio::test]
-async fn names_that_are_not_utf8_are_counted_and_not_listed() {
-    use std::os::unix::ffi::OsStrExt as _;
-    let case = Case::new();
-    fs::write(case.at("").join(std::ffi::OsStr::from_bytes(b"\xff")), "").expect("write");
-    let listing = case.root.list(&RelativePath::root(), ListOptions::default()).await.expect("list");
-    assert_eq!((listing.entries.len(), listing.unnameable), (0, 1));
+async fn names_that_are_not_utf8_are_names_like_any_other() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+    for case in Case::both() {
+        let on_disk = |name: &[u8]| case.at("").join(OsStr::from_bytes(name));
+        fs::create_dir(on_disk(b"d\xff")).expect("mkdir");
+        fs::write(on_disk(b"d\xff/caf\xe9"), "au lait").expect("write");
+        std::os::unix::fs::symlink(OsStr::from_bytes(b"d\xff/caf\xe9"), on_disk(b"link\xfe")).expect("link");
+        let options = ListOptions { depth: 2, ..ListOptions::default() };
+        let listing = case.root.list(&RelativePath::root(), options).await.expect("list");
+        let listed: Vec<_> = listing.entries.iter().map(|entry| entry.path.clone()).collect();
+        let file = rel("d\u{efff}/caf\u{efe9}");
+        assert_eq!(listed, [rel("d\u{efff}"), file.clone(), rel("link\u{effe}")]);
+        assert_eq!(listing.entries[2].symlink.as_ref().and_then(|link| link.target.as_deref()), Some(file.as_str()));
+        for path in [&file, &listed[2]] {
+            assert_eq!(case.root.read(path, None).await.expect("read").bytes, "au lait");
+        }
+        case.root.write(&listed[2], Bytes::from_static(b"noir"), WriteOptions::default()).await.expect("write");
+        assert_eq!(fs::read(on_disk(b"d\xff/caf\xe9")).expect("read"), b"noir");
+        case.root
+            .copy(&rel("d\u{efff}"), &case.root, &rel("copy\u{efee}"), CopyOptions::default())
+            .await
+            .expect("copy");
+        assert_eq!(fs::read(on_disk(b"copy\xee/caf\xe9")).expect("read"), b"noir");
+        case.root.rename(&file, &rel("d\u{efff}/now-\u{fc}"), RenameOptions::default()).await.expect("move");
+        assert_eq!(fs::read(on_disk("d\u{fc}".as_bytes())).ok(), None);
+        assert_eq!(fs::read(on_disk(b"d\xff/now-\xc3\xbc")).expect("read"), b"noir");
+        let id = case.root.trash(&rel("copy\u{efee}"), DeleteOptions::default()).await.expect("trash");
+        assert!(!on_disk(b"copy\xee").exists());
+        case.root.restore(&id, &rel("copy\u{efee}"), RenameOptions::default()).await.expect("restore");
+        assert!(on_disk(b"copy\xee/caf\xe9").exists());
+        let change = Change::Delete {
+            at: Target { root: case.root.clone(), path: rel("copy\u{efee}/caf\u{efe9}") },
+            recursive: false,
+            if_version: None,
+        };
+        case.root.apply(vec![change], ApplyOptions::default()).await.expect("apply");
+        assert!(!on_disk(b"copy\xee/caf\xe9").exists());
+        case.root
+            .delete(&rel("d\u{efff}"), DeleteOptions { recursive: true, ..DeleteOptions::default() })
+            .await
+            .expect("delete");
+        assert!(!on_disk(b"d\xff").exists());
+    }
+}
+
+#[test]
+fn one_name_has_one_path() {
+    assert_eq!(rel("\u{efc3}\u{efbc}/\u{efe9}").as_str(), "\u{fc}/\u{efe9}");
 }
 
 #[tokio::test]

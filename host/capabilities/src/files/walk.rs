@@ -4,14 +4,21 @@
 //! `..` goes back to the descriptor we came from. So a directory that is swapped for a link during the walk is an error,
 //! never a way out. The walk also learns the real path, which is what the write queue and the watcher go by.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::{
+    borrow::Cow,
+    ffi::OsStr,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+};
 
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
 };
 
-use super::path::RelativePath;
+use super::{
+    naming::{on_disk, text_of},
+    path::RelativePath,
+};
 
 /// Links on one path, as in Linux.
 const LINKS_MAX: usize = 40;
@@ -43,7 +50,12 @@ pub(crate) struct Place {
 impl Place {
     /// Opens the entry; a link, which can only have appeared since the walk, is `ELOOP`.
     pub fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
-        rustix::fs::openat(&self.parent, self.name.as_str(), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        rustix::fs::openat(&self.parent, self.on_disk(), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// The name as the disk has it.
+    pub fn on_disk(&self) -> Cow<'_, OsStr> {
+        on_disk(&self.name)
     }
 }
 
@@ -142,7 +154,7 @@ impl Walk<'_> {
     }
 
     fn is_link(&self, name: &str) -> Result<bool, Errno> {
-        match rustix::fs::readlinkat(self.here(), name, Vec::new()) {
+        match rustix::fs::readlinkat(self.here(), on_disk(name), Vec::new()) {
             Ok(_) => Ok(true),
             Err(Errno::INVAL | Errno::NOENT) => Ok(false),
             Err(errno) => Err(errno),
@@ -151,8 +163,8 @@ impl Walk<'_> {
 
     /// If `name` is a link, puts where it leads in front of what is ahead.
     fn follow(&mut self, name: &str) -> Result<bool, Errno> {
-        let target = match rustix::fs::readlinkat(self.here(), name, Vec::new()) {
-            Ok(target) => target.into_string().map_err(|_| Errno::ILSEQ)?,
+        let target = match rustix::fs::readlinkat(self.here(), on_disk(name), Vec::new()) {
+            Ok(target) => text_of(target.to_bytes()).into_owned(),
             // Not a link, or nothing at all: the caller may want to create it.
             Err(Errno::INVAL | Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(errno),
@@ -170,7 +182,7 @@ impl Walk<'_> {
 
     fn descend(&mut self, name: String) -> Result<(), Errno> {
         let flags = DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(self.here(), name.as_str(), flags, Mode::empty())?;
+        let fd = rustix::fs::openat(self.here(), on_disk(&name), flags, Mode::empty())?;
         self.trail.push((name, fd));
         Ok(())
     }

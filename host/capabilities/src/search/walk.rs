@@ -12,7 +12,7 @@ use rustix::{
 
 use super::stop::Stop;
 use crate::{
-    files::{Facts, FilesError, Jail, Last, RelativePath, is_ours, regular},
+    files::{Facts, FilesError, Jail, Last, RelativePath, is_ours, on_disk, regular, text_of},
     ignores::{Rules, Verdict},
 };
 
@@ -56,7 +56,7 @@ pub(super) struct Candidate {
 impl Candidate {
     pub fn open(&self) -> Result<(File, Facts), Errno> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        regular(rustix::fs::openat(&*self.directory, self.name.as_str(), flags, Mode::empty())?)
+        regular(rustix::fs::openat(&*self.directory, on_disk(&self.name), flags, Mode::empty())?)
     }
 }
 
@@ -127,7 +127,7 @@ impl Iterator for Walk {
                 return Some(Candidate { directory: frame.directory.clone(), name, path });
             }
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = rustix::fs::openat(&*frame.directory, name.as_str(), flags, Mode::empty());
+            let opened = rustix::fs::openat(&*frame.directory, on_disk(&name), flags, Mode::empty());
             let rules = frame.rules.clone();
             let entered = match opened {
                 Ok(_) if self.frames.len() >= SEARCH_DEPTH_MAX => Err(Errno::NAMETOOLONG),
@@ -140,7 +140,7 @@ impl Iterator for Walk {
     }
 }
 
-/// Names and kinds in byte order. Names that are not UTF-8 cannot be told to anybody, and are left out.
+/// Names and kinds in the order of their texts.
 fn entries(directory: &OwnedFd, stop: &Stop) -> Result<Vec<(String, FileType)>, Errno> {
     let mut entries = Vec::new();
     for (index, entry) in Dir::read_from(directory)?.enumerate() {
@@ -148,7 +148,8 @@ fn entries(directory: &OwnedFd, stop: &Stop) -> Result<Vec<(String, FileType)>, 
             return Ok(Vec::new());
         }
         let entry = entry?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
+        let name = text_of(entry.file_name().to_bytes());
+        let name = &*name;
         if matches!(name, "." | "..") || is_ours(name) {
             continue;
         }

@@ -121,7 +121,7 @@ impl WatchedDisk {
         } else {
             // By path, because the kernel's interface wants one. If a link has come in between, we get hints about another
             // place, and every look that follows from them stays in the jail.
-            let path = self.root.location().join(directory.as_str());
+            let path = self.root.location().join(files::on_disk(directory.as_str()));
             match self.kernel.as_mut().map_or(Ok(()), |kernel| kernel.watch(&path, RecursiveMode::NonRecursive)) {
                 Ok(()) => {
                     self.watched.insert(directory.clone());
@@ -182,7 +182,7 @@ impl Disk for WatchedDisk {
         let Ok(opened) = self.root.jail().open_real(directory, flags) else { return Vec::new() };
         // Watched before it is read: what comes in between is told twice rather than never.
         self.watch(directory, is_remote(&opened));
-        let Ok((names, _)) = files::names(&opened) else { return Vec::new() };
+        let Ok(names) = files::names(&opened) else { return Vec::new() };
         let above = directory.parent().map_or_else(Rules::default, |parent| self.rules(&parent));
         let has = |name: &str| names.binary_search_by(|entry| (**entry).cmp(name)).is_ok();
         self.rules.insert(directory.clone(), above.enter(directory, &opened, has));
@@ -196,7 +196,7 @@ impl Disk for WatchedDisk {
             && let Some(kernel) = &mut self.kernel
         {
             // The kernel may have dropped it with the directory.
-            _ = kernel.unwatch(&self.root.location().join(directory.as_str()));
+            _ = kernel.unwatch(&self.root.location().join(files::on_disk(directory.as_str())));
         }
         self.count();
     }

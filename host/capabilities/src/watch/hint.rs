@@ -1,6 +1,7 @@
 //! From the kernel's notifications to hints about relative paths. The only file that knows what `notify` says.
 
 use std::{
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::{Arc, mpsc::SyncSender},
     time::Instant,
@@ -12,7 +13,7 @@ use notify::{
 };
 
 use super::{Status, exclusions::Exclusions};
-use crate::files::RelativePath;
+use crate::files::{RelativePath, text_of};
 
 /// Something may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,9 +66,10 @@ impl Tap {
         }
     }
 
-    /// None for what nobody hears of, and for names that no path can have.
+    /// None for what nobody hears of.
     fn relative(&self, path: &Path) -> Option<RelativePath> {
-        let path = RelativePath::parse(path.strip_prefix(&self.location).ok()?.to_str()?).ok()?;
+        let path = path.strip_prefix(&self.location).ok()?;
+        let path = RelativePath::parse(&text_of(path.as_os_str().as_bytes())).ok()?;
         (!self.exclusions.hides(&path)).then_some(path)
     }
 }

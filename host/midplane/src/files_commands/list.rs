@@ -56,7 +56,7 @@ pub async fn all(
             entries.extend(more);
         }
         if let Some(count) = page["unnameable"].as_u64() {
-            eprintln!("{count} left out, whose names are not UTF-8");
+            eprintln!("{count} left out, whose paths are too long");
         }
         cursor = page["next_cursor"].take();
         if cursor.is_null() {

@@ -90,14 +90,8 @@ impl Staged<'_> {
             let Some((source, _)) = entry.source.as_ref().filter(|(source, _)| source != path) else { return Ok(None) };
             let place = plan.place(source)?;
             // A second name, so that the file itself moves: with all that it is.
-            rustix::fs::linkat(
-                &place.parent,
-                place.name.as_str(),
-                &self.staging.folder,
-                staged.as_str(),
-                AtFlags::empty(),
-            )
-            .map_err(fail)?;
+            rustix::fs::linkat(&place.parent, place.on_disk(), &self.staging.folder, staged.as_str(), AtFlags::empty())
+                .map_err(fail)?;
             let facts = Facts::at(&self.staging.folder, &staged).map_err(fail)?;
             return Ok(Some(Step::Put { path: path.clone(), staged, ino: facts.ino, replaces: former.is_some() }));
         };

@@ -13,6 +13,7 @@ use super::{
     super::{
         facts::Facts,
         jail::{Jail, regular},
+        naming::on_disk,
         overwrite::pour,
         path::RelativePath,
         relocate::rename_free,
@@ -51,7 +52,7 @@ impl Step {
         match self {
             Self::MakeDir { path } => {
                 let place = exact(site.jail, path)?;
-                match rustix::fs::mkdirat(&place.parent, place.name.as_str(), Mode::from_raw_mode(0o777)) {
+                match rustix::fs::mkdirat(&place.parent, place.on_disk(), Mode::from_raw_mode(0o777)) {
                     Err(Errno::EXIST) if Facts::at(&place.parent, &place.name)?.is_dir() => Ok(()),
                     made => made,
                 }
@@ -70,7 +71,7 @@ impl Step {
                     return Ok(());
                 }
                 let place = exact(site.jail, path)?;
-                match rustix::fs::renameat(&place.parent, place.name.as_str(), &site.staging.folder, kept.as_str()) {
+                match rustix::fs::renameat(&place.parent, place.on_disk(), &site.staging.folder, kept.as_str()) {
                     Err(Errno::NOENT) => Ok(()),
                     taken => taken,
                 }
@@ -90,7 +91,7 @@ impl Step {
         match self {
             Self::MakeDir { path } => {
                 let place = exact(site.jail, path)?;
-                match rustix::fs::unlinkat(&place.parent, place.name.as_str(), AtFlags::REMOVEDIR) {
+                match rustix::fs::unlinkat(&place.parent, place.on_disk(), AtFlags::REMOVEDIR) {
                     // Somebody else has put something into it meanwhile: it stays for that.
                     Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
                     removed => removed,
@@ -104,7 +105,7 @@ impl Step {
                 match replaces {
                     true => site.exchange(staged, &place),
                     false => {
-                        rustix::fs::renameat(&place.parent, place.name.as_str(), &site.staging.folder, staged.as_str())
+                        rustix::fs::renameat(&place.parent, place.on_disk(), &site.staging.folder, staged.as_str())
                     }
                 }
             }
@@ -146,9 +147,9 @@ impl Site<'_> {
         }
         // A file system that cannot: for a moment there is nothing at the place.
         let aside = format!("{staged}-aside");
-        rustix::fs::renameat(&place.parent, place.name.as_str(), folder, aside.as_str())?;
-        rustix::fs::renameat(folder, staged, &place.parent, place.name.as_str())?;
-        rustix::fs::renameat(folder, aside.as_str(), folder, staged)
+        rustix::fs::renameat(&place.parent, place.on_disk(), folder, on_disk(&aside))?;
+        rustix::fs::renameat(folder, on_disk(staged), &place.parent, place.on_disk())?;
+        rustix::fs::renameat(folder, on_disk(&aside), folder, on_disk(staged))
     }
 
     /// The staged entry takes a name that nobody has.
@@ -158,7 +159,7 @@ impl Site<'_> {
         match rename_free(folder, staged, parent, &place.name) {
             Err(Errno::INVAL | Errno::NOSYS) => match Facts::at(parent, &place.name) {
                 Ok(_) => Err(Errno::EXIST),
-                Err(_) => rustix::fs::renameat(folder, staged, parent, place.name.as_str()),
+                Err(_) => rustix::fs::renameat(folder, on_disk(staged), parent, place.on_disk()),
             },
             moved => moved,
         }
@@ -167,7 +168,7 @@ impl Site<'_> {
     /// Writes a staged file's bytes into the file at the path.
     fn pour(&self, staged: &str, path: &RelativePath) -> Result<(), Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let source = File::from(rustix::fs::openat(&self.staging.folder, staged, flags, Mode::empty())?);
+        let source = File::from(rustix::fs::openat(&self.staging.folder, on_disk(staged), flags, Mode::empty())?);
         let (target, _) = exact(self.jail, path)?.open(OFlags::WRONLY | OFlags::NONBLOCK).and_then(regular)?;
         pour(&source, &target)
             .and_then(|()| target.sync_all())
@@ -193,7 +194,7 @@ fn move_free(from: &Place, to: &Place) -> Result<(), Errno> {
     match rename_free(from.parent.as_fd(), &from.name, to.parent.as_fd(), &to.name) {
         Err(Errno::INVAL | Errno::NOSYS) => match Facts::at(&to.parent, &to.name) {
             Ok(_) => Err(Errno::EXIST),
-            Err(_) => rustix::fs::renameat(&from.parent, from.name.as_str(), &to.parent, to.name.as_str()),
+            Err(_) => rustix::fs::renameat(&from.parent, from.on_disk(), &to.parent, to.on_disk()),
         },
         moved => moved,
     }
@@ -201,7 +202,7 @@ fn move_free(from: &Place, to: &Place) -> Result<(), Errno> {
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn exchange(folder: &std::os::fd::OwnedFd, staged: &str, place: &Place) -> Result<(), Errno> {
-    rustix::fs::renameat_with(folder, staged, &place.parent, place.name.as_str(), RenameFlags::EXCHANGE)
+    rustix::fs::renameat_with(folder, on_disk(staged), &place.parent, place.on_disk(), RenameFlags::EXCHANGE)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]

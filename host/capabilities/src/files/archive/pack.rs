@@ -31,6 +31,7 @@ use super::{
         error::{FilesError, shown},
         facts::Facts,
         jail::regular,
+        naming::on_disk_c,
         path::RelativePath,
         replace::is_ours,
         walk::Last,
@@ -99,7 +100,7 @@ impl From {
             }
             Some(place) => {
                 Facts::at(&place.parent, &place.name).map_err(fail)?;
-                let name = CString::new(place.name.as_str()).map_err(|_| fail(Errno::INVAL))?;
+                let name = on_disk_c(&place.name).map_err(fail)?;
                 Ok(Self::Entry { parent: place.parent, name, path: place.path })
             }
         }

@@ -24,6 +24,7 @@ use super::{
         apply::{Site, Step, carry_out},
         error::{FilesError, shown},
         facts::Facts,
+        naming::on_disk,
         path::RelativePath,
         staging::Staging,
         walk::{Last, Place},
@@ -185,19 +186,14 @@ impl Merging {
         depth: usize,
     ) -> Result<(), FilesError> {
         let fail = |errno| FilesError::from_errno("unpack into", path, errno);
-        let (names, unnameable) = super::super::names(from).map_err(fail)?;
-        if unnameable > 0 && (there.is_some() || depth == 0) {
-            // The record of a set names what it brings; below a new directory any name goes along.
-            return Err(bad(staged.as_bytes(), "has names that are no UTF-8 where they meet what is there"));
-        }
-        for name in names {
+        for name in super::super::names(from).map_err(fail)? {
             let facts = Facts::at(from, &name).map_err(fail)?;
             let staged = if staged.is_empty() { name.clone() } else { format!("{staged}/{name}") };
             let path = path.join(&name);
             let present = there.map(|there| Facts::at(there, &name));
             match present {
                 Some(Ok(present)) if present.is_dir() && facts.is_dir() && depth < COPY_DEPTH_MAX => {
-                    let below = |folder: &OwnedFd| rustix::fs::openat(folder, name.as_str(), DIRECTORY, Mode::empty());
+                    let below = |folder: &OwnedFd| rustix::fs::openat(folder, on_disk(&name), DIRECTORY, Mode::empty());
                     let (from, there) = (below(from).map_err(fail)?, there.map(below).transpose().map_err(fail)?);
                     self.level(&from, &staged, there.as_ref(), &path, depth + 1)?;
                 }

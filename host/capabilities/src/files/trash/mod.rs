@@ -178,7 +178,7 @@ fn trash(root: &Root, place: &Place, origin: Option<Arc<str>>) -> Result<String,
         let mut file = File::from(rustix::fs::openat(&inner, ABOUT, flags, Mode::from_raw_mode(0o600))?);
         let text = serde_json::to_vec(&about).map_err(|_| Errno::INVAL)?;
         file.write_all(&text).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        rustix::fs::renameat(&place.parent, place.name.as_str(), &inner, ENTRY)
+        rustix::fs::renameat(&place.parent, place.on_disk(), &inner, ENTRY)
     };
     root.inner.own.note(&place.path, OwnWrite { trace: Trace::Gone, version: None, origin });
     match taken() {
@@ -202,7 +202,7 @@ fn open(folder: &OwnedFd, id: &str) -> Result<OwnedFd, Errno> {
 }
 
 fn ids(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
-    let names = super::names(folder)?.0;
+    let names = super::names(folder)?;
     Ok(names.into_iter().filter(|name| !name.starts_with(DISCARDED)).collect())
 }
 

@@ -170,7 +170,7 @@ pub(super) fn existing_folder(root: &Root) -> Result<Option<OwnedFd>, FilesError
 }
 
 pub(super) fn names(folder: &OwnedFd) -> Result<Vec<String>, FilesError> {
-    let (mut names, _) = super::super::names(folder).map_err(fail)?;
+    let mut names = super::super::names(folder).map_err(fail)?;
     names.sort();
     Ok(names)
 }
