@@ -165,8 +165,11 @@ async fn what_a_token_may_not_call_it_gets_on_no_transport() -> Result<()> {
     attach.headers_mut().insert("authorization", bearer.parse()?);
     let refused = connect_async(attach).await.map(drop).expect_err("a token without `terminal`");
     assert!(refused.to_string().contains("403"), "{refused}");
-    let (code, _, stderr) = host.cli(&["files", "rm", "a.txt", "--token", secret]).await?;
-    assert_eq!(code, 3, "{stderr}");
+    // A token may begin with a hyphen.
+    for (token, exit) in [(secret, 3), ("-no-token", 3)] {
+        let (code, _, stderr) = host.cli(&["files", "rm", "a.txt", "--token", token]).await?;
+        assert_eq!(code, exit, "{stderr}");
+    }
     assert!(host.directory.join("a.txt").exists() && !host.directory.join("b.txt").exists());
     Ok(())
 }

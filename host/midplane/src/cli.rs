@@ -114,8 +114,8 @@ pub struct Target {
     /// The host; found by the directory where it is not given.
     #[arg(long, env = "MIDPLANE_URL")]
     pub url: Option<String>,
-    /// The token itself.
-    #[arg(long, env = "MIDPLANE_TOKEN", hide_env_values = true)]
+    /// The token itself. It may begin with a hyphen.
+    #[arg(long, env = "MIDPLANE_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
     pub token: Option<String>,
     /// A file that holds the token.
     #[arg(long)]
