@@ -62,12 +62,14 @@ async fn send(host: &Host, upload: &str, end: usize, cut: bool) -> Result<Option
             sent = asking.chunk(part).await;
             at += part.len();
         }
+        // A host that had not yet seen the end of the request before answers at once, and takes no more.
+        if cut && sent.is_err() {
+            continue;
+        }
         if cut {
-            sent?;
             asking.cut().await?;
             return Ok(None);
         }
-        // A host that had not yet seen the end of the request before answers at once, and takes no more.
         _ = asking.end(&[]).await;
         let answer = unanswered.head().await?;
         if answer.status != 409 {
