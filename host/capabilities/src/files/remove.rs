@@ -100,15 +100,21 @@ pub(super) fn remove_tree(parent: &OwnedFd, name: &str) -> Result<(), Errno> {
 
 impl Level {
     fn open(parent: impl AsFd, own_name: std::ffi::CString) -> Result<Self, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::openat(parent, own_name.as_c_str(), flags, Mode::empty())?;
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&directory)? {
-            let entry = entry?;
-            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                names.push(entry.file_name().to_owned());
-            }
-        }
+        let (directory, names) = enter(parent, &own_name)?;
         Ok(Self { directory, names, own_name })
     }
+}
+
+/// Opens a directory, not through a link, and reads the names in it as the disk has them.
+pub(super) fn enter(parent: impl AsFd, name: &std::ffi::CStr) -> Result<(OwnedFd, Vec<std::ffi::CString>), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok((directory, names))
 }
